@@ -1,0 +1,177 @@
+"""The directories that stages hand on: a manifest, hashes, and writing that is all or nothing.
+
+An artefact is a directory with `manifest.json`: what made it (kind, configuration, package version, fingerprints of
+its inputs), counts, and size and sha256 of every file. It appears under its name only when it is complete.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jmed_jax import __version__
+from jmed_jax.errors import InputError
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A complete artefact on disk.
+
+    Attributes:
+        path: the directory.
+        kind: "corpus", "dictionary", "tokenizer", "rows", "evaluation", …
+        config: what it was made with.
+        inputs: fingerprints of the artefacts and files it was made from, by role.
+        counts: how much of what is in it.
+        files: relative name → {"bytes", "sha256"}.
+    """
+
+    path: Path
+    kind: str
+    config: Mapping[str, Any]
+    inputs: Mapping[str, str]
+    counts: Mapping[str, Any]
+    files: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the names and hashes of the files: equal content gives an equal fingerprint."""
+        lines = "".join(f"{name} {entry['sha256']}\n" for name, entry in sorted(self.files.items()))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+
+@dataclass
+class Draft:
+    """An artefact being written: put files under `path`, fill `inputs` and `counts`."""
+
+    path: Path
+    inputs: dict[str, str] = field(default_factory=dict)
+    counts: dict[str, Any] = field(default_factory=dict)
+
+
+def file_sha256(path: Path) -> str:
+    """Hex sha256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def check_free(path: Path, overwrite: bool) -> None:
+    """Refuse an output that exists, before any work is done.
+
+    Raises:
+        InputError: `path` exists and `overwrite` is false.
+    """
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists. Give another name, or --overwrite to replace it.")
+
+
+@contextmanager
+def create(path: Path, kind: str, config: Mapping[str, Any], *, overwrite: bool = False) -> Iterator[Draft]:
+    """Write an artefact beside its final name and rename it when the block ends without an error.
+
+    Args:
+        path: the final directory.
+        config: JSON-serialisable description of how it was made.
+        overwrite: replace an existing artefact; it stays in place until the new one is complete.
+
+    Raises:
+        InputError: `path` exists and `overwrite` is false.
+    """
+    check_free(path, overwrite)
+    with _directory_beside(path) as temporary:
+        draft = Draft(temporary)
+        yield draft
+        manifest = {
+            "kind": kind,
+            "package": f"jmed_jax {__version__}",
+            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "config": dict(config),
+            "inputs": draft.inputs,
+            "counts": draft.counts,
+            "files": _describe_files(temporary),
+        }
+        (temporary / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def _directory_beside(path: Path) -> Iterator[Path]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.partial-{os.getpid()}"
+    temporary.mkdir()
+    try:
+        yield temporary
+        if path.exists():
+            # Two renames, so that no moment has neither the old nor the new.
+            retired = path.parent / f".{path.name}.retired-{os.getpid()}"
+            path.rename(retired)
+            temporary.rename(path)
+            shutil.rmtree(retired)
+        else:
+            temporary.rename(path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary name beside `path`; the file written there takes its place when the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The suffix stays last: it decides the compression.
+    temporary = path.with_name(f".partial-{os.getpid()}.{path.name}")
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _describe_files(root: Path) -> dict[str, dict[str, Any]]:
+    return {
+        str(path.relative_to(root)): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def open_artifact(path: Path, kind: str, *, verify_hashes: bool = True) -> Artifact:
+    """Read an artefact's manifest and check the files against it.
+
+    Args:
+        verify_hashes: compare every sha256; otherwise sizes only (rows can be tens of gigabytes, and their records
+            carry checksums of their own).
+
+    Raises:
+        InputError: no such artefact, another kind, or a file is missing or damaged; names the file.
+    """
+    manifest_path = path / MANIFEST
+    if not manifest_path.is_file():
+        raise InputError(f"{path}: no {MANIFEST} here, so this is not a finished {kind} directory.")
+    try:
+        manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
+        artifact = Artifact(path, *(manifest[key] for key in ("kind", "config", "inputs", "counts", "files")))
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"{manifest_path}: not a manifest ({error!r}). Make the {kind} directory again.") from error
+    if artifact.kind != kind:
+        raise InputError(f"{path}: this is a {artifact.kind} directory; a {kind} directory is needed here.")
+    for name, entry in artifact.files.items():
+        _check_file(path / name, entry, verify_hashes)
+    return artifact
+
+
+def _check_file(path: Path, entry: Mapping[str, Any], verify_hash: bool) -> None:
+    if not path.is_file():
+        raise InputError(f"{path}: missing, though the manifest lists it. Copy or make the directory again.")
+    size = path.stat().st_size
+    if size != entry["bytes"]:
+        raise InputError(f"{path}: {size} bytes, but the manifest says {entry['bytes']}: truncated or changed.")
+    if verify_hash and file_sha256(path) != entry["sha256"]:
+        raise InputError(f"{path}: its sha256 is not the manifest's: damaged or changed since it was made.")

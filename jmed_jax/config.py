@@ -1,0 +1,256 @@
+"""Frozen dataclasses that describe an experiment: checks and derived sizes, no behaviour.
+
+A file under `configs/` defines `config()`, which returns one complete `ExperimentConfig`. The command line overrides
+any field: `jmed train configs/ncvc_slm_tiny.py --optimizer.peak-lr 5e-4`.
+"""
+
+import dataclasses
+import runpy
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from jmed_jax.errors import InputError
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise InputError(message)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """One decoder for both families; they differ only in these fields.
+
+    The defaults that are not sizes are those of NCVC-slm-1 (arXiv 2412.16423 §2.3).
+    """
+
+    vocab_size: int
+    num_layers: int
+    hidden_size: int
+    mlp_size: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    context_length: int
+    gated_mlp: bool = False
+    qkv_bias: bool = False
+    tie_embeddings: bool = False
+    scale_embeddings: bool = True
+    """Multiply token embeddings by sqrt(hidden_size)."""
+    norm_eps: float = 1e-6
+    rope_theta: float = 10_000.0
+    attention_dropout: float = 0.1
+    residual_dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "num_layers", "hidden_size", "mlp_size", "num_heads", "num_kv_heads", "head_dim"):
+            _require(getattr(self, name) > 0, f"model.{name} must be positive, not {getattr(self, name)}.")
+        _require(self.context_length > 1, f"model.context_length must be at least 2, not {self.context_length}.")
+        _require(
+            self.num_heads % self.num_kv_heads == 0,
+            f"model.num_heads ({self.num_heads}) must be a multiple of model.num_kv_heads ({self.num_kv_heads}).",
+        )
+        _require(self.head_dim % 2 == 0, f"model.head_dim must be even for rotary positions, not {self.head_dim}.")
+        for name in ("attention_dropout", "residual_dropout"):
+            _require(0 <= getattr(self, name) < 1, f"model.{name} must be in [0, 1), not {getattr(self, name)}.")
+
+    @property
+    def num_parameters(self) -> int:
+        """Every trainable number of the model."""
+        D = self.hidden_size
+        embeddings = self.vocab_size * D * (1 if self.tie_embeddings else 2)
+        return embeddings + self.num_layers * self._layer_parameters + D
+
+    @property
+    def _layer_parameters(self) -> int:
+        D, H = self.hidden_size, self.head_dim
+        qkv_width = (self.num_heads + 2 * self.num_kv_heads) * H
+        attention = D * qkv_width + self.num_heads * H * D + (qkv_width if self.qkv_bias else 0)
+        mlp = (3 if self.gated_mlp else 2) * D * self.mlp_size
+        return attention + mlp + 2 * D
+
+    def flops_per_token(self, sequence_length: int) -> int:
+        """Training FLOPs a token, forward and backward: `6·P + 6·L·T·N·H`.
+
+        P are the parameters that multiply (the token embedding is a look-up and does not count; a tied head does);
+        the second term is causal attention, half of the full square.
+        """
+        multiplying = self.num_parameters - (0 if self.tie_embeddings else self.vocab_size * self.hidden_size)
+        attention = self.num_layers * sequence_length * self.num_heads * self.head_dim
+        return 6 * multiplying + 6 * attention
+
+    def kv_cache_bytes(self, batch: int, length: int, bytes_per_number: int = 2) -> int:
+        """Bytes of the keys and values of `batch` sequences of `length` tokens."""
+        return 2 * self.num_layers * batch * length * self.num_kv_heads * self.head_dim * bytes_per_number
+
+
+@dataclass(frozen=True)
+class TokenizerConfig:
+    """Unigram tokenizer over MeCab words (arXiv 2412.16423 §2.2)."""
+
+    vocab_size: int = 32_768
+    """Pieces of the Unigram model, special and byte pieces included; the chat tokens come on top."""
+    shrinking_factor: float = 0.75
+    max_piece_length: int = 16
+    num_sub_iterations: int = 8
+    max_training_words: int = 15_000_000
+    """Word counts are scaled to about this total: sentencepiece expands words by their count (memory, time)."""
+
+    def __post_init__(self) -> None:
+        _require(self.vocab_size > 300, f"tokenizer.vocab_size must exceed 300, not {self.vocab_size}.")
+        _require(0 < self.shrinking_factor < 1, "tokenizer.shrinking_factor must be between 0 and 1.")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Packed rows and how a batch is made of them."""
+
+    rows: str = ""
+    """Directory made by `jmed pack`."""
+    batch_size: int = 8
+    """Rows in one forward and backward pass, over all devices."""
+    accumulation: int = 1
+    """Passes in one optimiser step."""
+    attention_mask: Literal["causal", "document"] = "causal"
+    """"causal": the paper's plain window over the packed row. "document": no attention across documents."""
+
+    def __post_init__(self) -> None:
+        _require(self.batch_size > 0, f"data.batch_size must be positive, not {self.batch_size}.")
+        _require(self.accumulation > 0, f"data.accumulation must be positive, not {self.accumulation}.")
+
+    @property
+    def rows_per_step(self) -> int:
+        return self.batch_size * self.accumulation
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """AdamW with linear warm-up and cosine decay to `final_lr`."""
+
+    peak_lr: float = 1e-3
+    final_lr: float = 0.0
+    warmup_steps: int = 0
+    beta1: float = 0.9
+    beta2: float = 0.95
+    epsilon: float = 1e-8
+    weight_decay: float = 0.1
+    clip_norm: float = 1.0
+    """Global gradient norm above which gradients are scaled down (the papers are silent: our choice)."""
+
+    def __post_init__(self) -> None:
+        _require(self.peak_lr > 0, f"optimizer.peak_lr must be positive, not {self.peak_lr}.")
+        _require(self.warmup_steps >= 0, f"optimizer.warmup_steps must not be negative, not {self.warmup_steps}.")
+        _require(self.clip_norm > 0, f"optimizer.clip_norm must be positive, not {self.clip_norm}.")
+
+
+@dataclass(frozen=True)
+class MeshConfig:
+    """Devices as `data × fsdp × tensor`, and what is sharded over them."""
+
+    mode: Literal["ddp", "zero2", "fsdp"] = "ddp"
+    """"ddp": everything replicated. "zero2": optimiser state sharded, parameters replicated. "fsdp": both sharded."""
+    data: int = -1
+    """-1: all the devices that the other two leave."""
+    fsdp: int = 1
+    tensor: int = 1
+
+    def __post_init__(self) -> None:
+        _require(self.data == -1 or self.data > 0, f"mesh.data must be positive or -1, not {self.data}.")
+        for name in ("fsdp", "tensor"):
+            _require(getattr(self, name) > 0, f"mesh.{name} must be positive, not {getattr(self, name)}.")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The training loop."""
+
+    steps: int = 1000
+    seed: int = 0
+    compute_dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    """Of activations and products; parameters and optimiser state are float32."""
+    neftune_alpha: float = 0.0
+    """Uniform noise of magnitude alpha / sqrt(L·d) on the embeddings (arXiv 2310.05914); 0 is off."""
+    loss_chunk: int = 1024
+    """Tokens whose logits exist at one time."""
+    remat: Literal["none", "full", "dots"] = "none"
+    """What the backward pass computes again: nothing, all of a layer, or all but its matrix products."""
+    log_every: int = 10
+    checkpoint_every: int = 500
+    keep_checkpoints: int = 3
+    keep_every: int = 0
+    """Checkpoints at multiples of this many steps are kept for ever; 0 keeps none beside the last ones."""
+    initialize_from: str = ""
+    """Run directory whose parameters this run starts from; new vocabulary rows are freshly initialised."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "loss_chunk", "log_every", "checkpoint_every", "keep_checkpoints"):
+            _require(getattr(self, name) > 0, f"train.{name} must be positive, not {getattr(self, name)}.")
+        _require(self.neftune_alpha >= 0, f"train.neftune_alpha must not be negative, not {self.neftune_alpha}.")
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """All that `jmed train` needs; echoed at start and saved with the run."""
+
+    name: str
+    model: ModelConfig
+    data: DataConfig = field(default_factory=DataConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    mesh: MeshConfig = field(default_factory=MeshConfig)
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+
+    def __post_init__(self) -> None:
+        _require(
+            self.optimizer.warmup_steps <= self.train.steps,
+            f"optimizer.warmup_steps ({self.optimizer.warmup_steps}) exceeds train.steps ({self.train.steps}).",
+        )
+
+    @property
+    def tokens_per_step(self) -> int:
+        return self.data.rows_per_step * self.model.context_length
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """A configuration as JSON-serialisable nested dictionaries."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(values: Mapping[str, Any]) -> ExperimentConfig:
+    """The inverse of `to_dict` for a saved experiment.
+
+    Raises:
+        InputError: a field is unknown or missing.
+    """
+    sections = {
+        "model": ModelConfig,
+        "data": DataConfig,
+        "optimizer": OptimizerConfig,
+        "train": TrainConfig,
+        "mesh": MeshConfig,
+        "tokenizer": TokenizerConfig,
+    }
+    try:
+        parts = {name: cls(**values[name]) for name, cls in sections.items()}
+        return ExperimentConfig(name=values["name"], **parts)
+    except (TypeError, KeyError) as error:
+        raise InputError(f"this configuration does not fit this version of jmed_jax: {error}.") from error
+
+
+def load_config(path: Path) -> ExperimentConfig:
+    """Run a configuration file and return what its `config()` returns.
+
+    Raises:
+        InputError: no such file, no `config` function in it, or it returns something else.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such configuration file.")
+    function = runpy.run_path(str(path)).get("config")
+    if not callable(function):
+        raise InputError(f"{path}: defines no config() function.")
+    config = function()
+    if not isinstance(config, ExperimentConfig):
+        raise InputError(f"{path}: config() returns {type(config).__name__}, not ExperimentConfig.")
+    return config

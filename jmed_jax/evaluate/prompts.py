@@ -1,0 +1,66 @@
+"""The wording of the questions. It is data: the package's own (`prompts.json`), or a file of the same shape."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jmed_jax.errors import InputError
+
+Message = dict[str, str]
+Conversation = list[Message]
+
+DEFAULT_PROMPTS = Path(__file__).with_name("prompts.json")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A system message and the template of a user message.
+
+    The template's fields are {question}, {options} (one line a choice, "A. …\\n") and {count}, the number of answers
+    to give, which the benchmark of IgakuQA states in its own wording.
+    """
+
+    system: str
+    user: str
+
+    def messages(self, *, question: str, options: str = "", count: int = 1) -> Conversation:
+        """The system and the user message of one question."""
+        user = self.user.format(question=question, options=options, count=count)
+        return [{"role": "system", "content": self.system}, {"role": "user", "content": user}]
+
+
+Prompts = Mapping[str, Prompt]
+
+
+def load_prompts(path: Path | None = None) -> Prompts:
+    """Read a prompt file: {name: {"system", "user"}} with the names of the package's own; None reads that one.
+
+    Raises:
+        InputError: not such a file, a name is missing, or a template has a field that does not exist.
+    """
+    path = path or DEFAULT_PROMPTS
+    entries = _read(path)
+    prompts = {}
+    for name in _read(DEFAULT_PROMPTS):
+        try:
+            prompts[name] = Prompt(system=str(entries[name]["system"]), user=str(entries[name]["user"]))
+            prompts[name].messages(question="", options="")
+        except (KeyError, IndexError, ValueError, TypeError) as error:
+            raise InputError(
+                f'{path}: prompt "{name}" needs "system" and "user" texts; fields of "user" are {{question}}, '
+                f"{{options}} and {{count}} ({error!r})."
+            ) from error
+    return prompts
+
+
+def _read(path: Path) -> dict[str, dict[str, str]]:
+    try:
+        entries = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}).") from error
+    if not isinstance(entries, dict):
+        raise InputError(f"{path}: expected an object name → prompt, found {type(entries).__name__}.")
+    return entries

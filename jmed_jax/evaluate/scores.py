@@ -1,0 +1,113 @@
+"""JMED-LLM's scores, as its own evaluator computes them, and the corrected reading beside them.
+
+Pure functions over strings. A model's output is read as a literal and never run.
+"""
+
+import ast
+import warnings
+from collections.abc import Collection, Sequence
+from typing import Literal
+
+CHOICE_LETTERS = "ABCDEF"
+NO_CHOICE = "None"
+
+# The benchmark lets a model write 512 tokens. Anything this long is a runaway, and is not given to the parser.
+LONGEST_LIST_CHARACTERS = 20_000
+
+
+def parse_choice(output: str) -> str:
+    """The first of the letters A–F that occurs anywhere in `output`, else "None".
+
+    This is the benchmark's reading, quirks included: "Answer: B" is A (its first letter), "ａ" and "b" are no choice.
+    """
+    return next((character for character in output if character in CHOICE_LETTERS), NO_CHOICE)
+
+
+def accuracy(gold: Sequence[str], predicted: Sequence[str]) -> float:
+    """Share of equal labels, in [0, 1]."""
+    assert len(gold) == len(predicted) > 0
+    return sum(g == p for g, p in zip(gold, predicted, strict=True)) / len(gold)
+
+
+def cohen_kappa(gold: Sequence[str], predicted: Sequence[str], *, weights: Literal["linear"] | None = None) -> float:
+    """Cohen's kappa with scikit-learn's default order of labels, as the benchmark calls it.
+
+    The labels are those that occur in `gold` or `predicted`, sorted. With linear weights a disagreement costs the
+    distance in that list, which has two consequences the published figures contain: "None" sorts behind "F", so that
+    an unreadable answer counts as one step below the last letter; and a letter that nobody used leaves no gap.
+
+    When only one label occurs, kappa is 0/0. It is given as 0.0: there is no agreement beyond chance to speak of.
+    """
+    # scikit-learn takes most of a second to import, and only this function needs it.
+    from sklearn.metrics import cohen_kappa_score
+
+    assert len(gold) == len(predicted) > 0
+    if len({*gold, *predicted}) == 1:
+        return 0.0
+    return float(cohen_kappa_score(list(gold), list(predicted), weights=weights))
+
+
+def parse_string_list(output: str) -> tuple[str, ...] | None:
+    """`output` as a Python list literal of strings; None for everything else, which then scores as the empty list.
+
+    The benchmark's evaluator runs `eval` here. A literal is all that an honest answer needs, so code, nested lists,
+    numbers, and anything longer than 20,000 characters are simply not lists of strings.
+    """
+    if len(output) > LONGEST_LIST_CHARACTERS:
+        return None
+    try:
+        with warnings.catch_warnings():
+            # A backslash in a model's string ("\d") is not worth a SyntaxWarning on the user's terminal.
+            warnings.simplefilter("ignore")
+            value = ast.literal_eval(output.strip())
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return None
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        return None
+    return tuple(value)
+
+
+def exact_f1(gold: Collection[str], predicted: Collection[str]) -> float:
+    """F1 over the two sets of strings, in [0, 1].
+
+    An empty prediction scores 0. So does an empty gold set, even against an empty prediction: the benchmark's
+    evaluator divides by its size and has no such row, and 0 is the rule it states for the other empty side.
+    """
+    gold_set, predicted_set = set(gold), set(predicted)
+    return _f1(len(gold_set & predicted_set), len(gold_set), len(gold_set & predicted_set), len(predicted_set))
+
+
+def partial_f1(gold: Collection[str], predicted: Collection[str]) -> float:
+    """The benchmark's partial-match F1, which every published figure uses. It can exceed 1.
+
+    A gold string counts when any predicted string is a gold string, or it is itself predicted. So one correct
+    prediction makes every gold string count, in the recall and in the precision alike: three gold strings and one
+    correct prediction give recall 3/3, precision 3/1, F1 1.5. Empty sets as in `exact_f1`.
+    """
+    gold_set, predicted_set = set(gold), set(predicted)
+    counted = sum(any(g in predicted_set or p in gold_set for p in predicted_set) for g in gold_set)
+    return _f1(counted, len(gold_set), counted, len(predicted_set))
+
+
+def overlap_f1(gold: Collection[str], predicted: Collection[str]) -> float:
+    """Partial match as one would expect it: strings match when one contains the other. In [0, 1].
+
+    Recall is the share of gold strings that match a predicted one, precision the share of predicted strings that match
+    a gold one. The empty string matches nothing. Nothing to find and nothing found is 1.
+    """
+    gold_set, predicted_set = set(gold), set(predicted)
+    if not gold_set and not predicted_set:
+        return 1.0
+    found = sum(any(_overlap(g, p) for p in predicted_set) for g in gold_set)
+    right = sum(any(_overlap(g, p) for g in gold_set) for p in predicted_set)
+    return _f1(found, len(gold_set), right, len(predicted_set))
+
+
+def _overlap(one: str, other: str) -> bool:
+    return bool(one) and bool(other) and (one in other or other in one)
+
+
+def _f1(found: int, gold_count: int, right: int, predicted_count: int) -> float:
+    recall = found / gold_count if gold_count else 0.0
+    precision = right / predicted_count if predicted_count else 0.0
+    return 2 * recall * precision / (recall + precision) if recall + precision else 0.0

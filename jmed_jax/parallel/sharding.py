@@ -1,0 +1,94 @@
+"""Which array axis lives on which mesh axis: one table for parameter names, one for logical axes.
+
+Logical axes: vocab, hidden, heads (query or KV heads × head dim), mlp, layers.
+"""
+
+import re
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+
+from jmed_jax.config import MeshConfig
+from jmed_jax.errors import InputError
+from jmed_jax.parallel.mesh import BATCH_AXES
+
+# Parameter path (dots between parts) → logical axes. Block parameters have a leading "layers" axis.
+PARAMETER_AXES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
+    (r"embedding\.embedding", ("vocab", "hidden")),
+    (r"blocks\.attention\.(query|key|value)\.kernel", ("layers", "hidden", "heads")),
+    (r"blocks\.attention\.(query|key|value)\.bias", ("layers", "heads")),
+    (r"blocks\.attention\.output\.kernel", ("layers", "heads", "hidden")),
+    (r"blocks\.mlp\.(gate|up)\.kernel", ("layers", "hidden", "mlp")),
+    (r"blocks\.mlp\.down\.kernel", ("layers", "mlp", "hidden")),
+    (r"blocks\.(attention|mlp)_norm\.scale", ("layers", None)),
+    (r"final_norm\.scale", (None,)),
+    (r"head\.kernel", ("hidden", "vocab")),
+)
+
+TENSOR_AXES = {"vocab": "tensor", "heads": "tensor", "mlp": "tensor"}
+FSDP_AXES = {**TENSOR_AXES, "hidden": "fsdp"}
+
+
+def path_name(path: tuple[Any, ...]) -> str:
+    """A tree path as dotted names: `blocks.mlp.up.kernel`."""
+    return ".".join(str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", "")))) for entry in path)
+
+
+def logical_axes(name: str) -> tuple[str | None, ...]:
+    """Logical axes of a parameter.
+
+    An optimiser moment has the path of its parameter at the end of its own.
+    """
+    for pattern, axes in PARAMETER_AXES:
+        if re.search(rf"(^|\.){pattern}$", name):
+            return axes
+    raise AssertionError(f"no rule in PARAMETER_AXES matches {name}")
+
+
+def partition_spec(name: str, shape: tuple[int, ...], rules: dict[str, str], mesh: Mesh) -> PartitionSpec:
+    """Place one array; a scalar is replicated, and so is an axis that its mesh axis does not divide.
+
+    Vocabularies of odd size (32,771 after instruction tuning) are the case that does not divide.
+    """
+    if not shape:
+        return PartitionSpec()
+    axes = [rules.get(axis) if axis else None for axis in logical_axes(name)]
+    used = [axis for axis in axes if axis]
+    assert len(used) == len(set(used)), f"two logical axes of {name} on one mesh axis: {axes}"
+    fitting = [
+        a if a and mesh.shape[a] > 1 and n % mesh.shape[a] == 0 else None for a, n in zip(axes, shape, strict=True)
+    ]
+    return PartitionSpec(*fitting)
+
+
+def tree_shardings(tree: Any, rules: dict[str, str], mesh: Mesh) -> Any:
+    """A `NamedSharding` for every leaf of a tree of parameters or optimiser state."""
+    return jax.tree_util.tree_map_with_path(
+        lambda path, leaf: NamedSharding(mesh, partition_spec(path_name(path), leaf.shape, rules, mesh)), tree
+    )
+
+
+def parameter_rules(config: MeshConfig) -> dict[str, str]:
+    return FSDP_AXES if config.mode == "fsdp" else TENSOR_AXES
+
+
+def optimizer_rules(config: MeshConfig) -> dict[str, str]:
+    """ZeRO stage 2 shards the optimiser state (and so the gradients it reads) but not the parameters."""
+    return TENSOR_AXES if config.mode == "ddp" else FSDP_AXES
+
+
+def batch_sharding(mesh: Mesh, leading: int = 0) -> NamedSharding:
+    """Rows over the data-parallel axes, after `leading` unsharded axes."""
+    return NamedSharding(mesh, PartitionSpec(*(None,) * leading, BATCH_AXES))
+
+
+def check_batch(mesh: Mesh, batch_size: int) -> None:
+    """
+    Raises:
+        InputError: the rows of one pass do not divide over the data-parallel devices.
+    """
+    ways = int(np.prod([mesh.shape[axis] for axis in BATCH_AXES]))
+    if batch_size % ways:
+        raise InputError(f"data.batch_size {batch_size} does not divide over {ways} data-parallel devices.")
