@@ -79,7 +79,7 @@ _COMPATIBLE = re.compile("[！-～　…℃µ･｢｣､｡]+")
 
 # After NFKC: what looks like an ASCII character or a Japanese mark and takes part in the patterns below.
 _LOOK_ALIKES = _Replacer(
-    _table("-: ˗֊‐‒–⁃−➖\n―: —─━\n〜: ~∼∾⁓〰\n/: ⁄∕\n:: ∶\n・: •∙⋅‧·")
+    _table("+: ➕\n-: ˗֊‐‒–⁃−➖\n―: —─━\n〜: ~∼∾⁓〰\n/: ⁄∕\n:: ∶\n・: •∙⋅‧·")
     | dict.fromkeys(map(ord, "\t\v\f\u1680\u2581"), " ")
     | dict.fromkeys(map(ord, "\x85\u2028\u2029"), "\n")
 )
@@ -214,7 +214,6 @@ _SYMBOLS = _Replacer(
 ⇔: ⟺
 ✓: ✔☑✅
 ×: ✕✖✗✘╳❌
-+: ➕
 ÷: ➗
 ≤: ≦⩽≲
 ≥: ≧⩾≳
@@ -228,7 +227,6 @@ _SYMBOLS = _Replacer(
 」: ⌟
 Φ: ⌀
 ∅: ⊘
-♂: ⚨
 |: │┃∣¦
 ‖: ∥"""
     )

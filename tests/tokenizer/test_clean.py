@@ -171,7 +171,7 @@ def test_what_a_removal_brings_together_is_removed_too() -> None:
 
 
 TROUBLE = [
-    *"0901234-()+81 @ab.cjp#タグ:/wht<|>ーア―—〜~.・…°C′″\n\r\t．，①²½゛か゜！。、=_🙂",
+    *"0901234-()+81 @ab.cjp#タグ:/wht<|>ーア―—〜~.・…°C′″\n\r\t．，①²½゛か゜！。、=_🙂➕➖│",
     "\u3099",
     "\u200b",
     "\u0338",
@@ -180,6 +180,7 @@ TROUBLE += [
     "http://",
     "www.",
     "tel",
+    "+81",
     "電話",
     "090",
     "-1234",
@@ -201,6 +202,7 @@ ANY_TEXT = st.text() | st.lists(st.sampled_from(TROUBLE), max_size=30).map("".jo
 @example("ア――イ")
 @example("090 12🙂34 5678")
 @example("••••")
+@example("➕81-90-1234-5678")
 @example("<\u0338|")
 def test_clean_is_idempotent_and_spells_no_control_token(text: str) -> None:
     once = clean(text)

@@ -32,7 +32,11 @@ def test_a_name_stays_whole_in_a_sentence(dictionary: Path, name: str, sentence:
 
 @pytest.mark.parametrize(
     "sentence",
-    ["今日は良い天気なので、公園へ散歩に出かけた。", "東京都内の病院へ行き、薬をもらって帰った。", "その糖は甘く、血は赤い。"],
+    [
+        "今日は良い天気なので、公園へ散歩に出かけた。",
+        "東京都内の病院へ行き、薬をもらって帰った。",
+        "その糖は甘く、血は赤い。",
+    ],
 )
 def test_ordinary_sentences_do_not_change(dictionary: Path, sentence: str) -> None:
     assert Segmenter(dictionary / "user.dic").words(sentence) == Segmenter().words(sentence)

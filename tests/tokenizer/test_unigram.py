@@ -10,8 +10,11 @@ from jmed_jax.errors import InputError
 from jmed_jax.tokenizer.tokenizer import Tokenizer
 from jmed_jax.tokenizer.unigram import _write_words, train_unigram
 
-NAMES = "発熱 頭痛 腹痛 咳嗽 倦怠感 pain painful 浮腫 呼吸困難 胸部不快感 高血圧症 糖尿病 心筋梗塞 脳梗塞 肺炎 気管支喘息".split()
-WORDS = {name + end: 10 + len(name) for name in NAMES for end in ("", "時", "あり", "なし", "のため", "を認める", "です")}
+NAMES = ["発熱", "頭痛", "腹痛", "咳嗽", "倦怠感", "pain", "painful", "浮腫", "呼吸困難", "胸部不快感"]
+NAMES += ["高血圧症", "糖尿病", "心筋梗塞", "脳梗塞", "肺炎", "気管支喘息"]
+WORDS = {
+    name + end: 10 + len(name) for name in NAMES for end in ("", "時", "あり", "なし", "のため", "を認める", "です")
+}
 WORDS |= {" " + name: 5 for name in NAMES}
 
 
