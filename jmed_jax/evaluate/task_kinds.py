@@ -142,7 +142,8 @@ class ExtractionTask(Task[ExtractionQuestion]):
         return prompts["jmed_llm.extraction"].messages(question=question.question)
 
     def expected_output(self, question: ExtractionQuestion) -> str:
-        return str(list(question.answers))
+        # The benchmark prints its sets in no order; the text's own order is one that a model can learn.
+        return str(sorted(question.answers, key=question.question.find))
 
     def read_output(self, question: ExtractionQuestion, output: str) -> str:  # noqa: ARG002
         found = scores.parse_string_list(output)

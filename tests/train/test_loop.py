@@ -20,6 +20,12 @@ def rows(tmp_path: Path) -> Path:
     return tiny.make_rows(tmp_path / "rows")
 
 
+@pytest.fixture
+def one_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests whose subject is not sharding: saving eight replicas compiles a slice for every shape."""
+    monkeypatch.setattr(loop, "make_mesh", tiny.one_device_mesh)
+
+
 def losses(run: Path) -> list[float]:
     lines = read_metrics(run)
     assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))

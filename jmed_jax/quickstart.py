@@ -1,0 +1,388 @@
+"""The whole recipe on a small scale: from raw text to a scored, exported model in minutes on two CPU cores."""
+
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from jmed_jax import artifact
+from jmed_jax.config import DataConfig, ExperimentConfig, ModelConfig, OptimizerConfig, TokenizerConfig, TrainConfig
+from jmed_jax.corpus.pipeline import build_corpus, iter_corpus
+from jmed_jax.data.pack import pack_conversations, pack_corpus, read_conversations
+from jmed_jax.errors import InputError
+from jmed_jax.evaluate.instruction import write_conversations
+from jmed_jax.evaluate.runner import run_tasks
+from jmed_jax.evaluate.tasks import expand_tasks, get_task
+from jmed_jax.jsonl import read_jsonl
+from jmed_jax.language_model import LanguageModel, load
+from jmed_jax.page.page import QuickstartPage, Sample, Stage, write_page
+from jmed_jax.progress import say
+from jmed_jax.sample.generate import write_sample
+from jmed_jax.tokenizer.dictionary import build_dictionary
+from jmed_jax.tokenizer.tokenizer import train_tokenizer
+from jmed_jax.train.loop import train
+from jmed_jax.train.metrics import read_metrics
+
+SUMMARY = "quickstart.json"
+PROMPTS = Path(__file__).with_name("quickstart_prompts.json")
+
+# Text to pre-train on: the smallest files of pretrain/ first, up to this many bytes on disk.
+CORPUS_BYTES = 2_000_000
+
+# Training rows a task. All of the short ones; the long case reports cost too much of two cores' minutes.
+ROWS_PER_TASK = {
+    "jmed_llm.smdis": 2500,
+    "jmed_llm.nrner": 1500,
+    "jmed_llm.rrtnm": 250,
+    "jmed_llm.jmmlu_med": 200,
+    "jmed_llm.crade": 150,
+    "jmed_llm.jcsts": 150,
+    "jmed_llm.mrner_disease": 120,
+    "jmed_llm.mrner_medicine": 120,
+}
+MAX_NEW_TOKENS = 96
+
+Result = TypeVar("Result")
+
+
+def pretraining_config() -> ExperimentConfig:
+    """The NCVC-slm-1 recipe at a size that two CPU cores train in a minute: `configs/ncvc_slm_tiny.py`.
+
+    Beside the sizes it differs from the paper in float32 (CPUs have no fast bfloat16), no dropout (most text is seen
+    once), and a tied head: with so few steps a model learns to copy from the text only if writing a token uses the
+    same vector as reading it (EXPERIMENTS.md).
+    """
+    return ExperimentConfig(
+        name="ncvc_slm_tiny",
+        model=ModelConfig(
+            vocab_size=4096,
+            num_layers=2,
+            hidden_size=128,
+            mlp_size=512,
+            num_heads=2,
+            num_kv_heads=1,
+            head_dim=64,
+            context_length=384,
+            tie_embeddings=True,
+            attention_dropout=0.0,
+            residual_dropout=0.0,
+        ),
+        data=DataConfig(batch_size=4),
+        optimizer=OptimizerConfig(peak_lr=4e-3, warmup_steps=10),
+        train=TrainConfig(steps=150, compute_dtype="float32", log_every=25, checkpoint_every=75),
+        tokenizer=TokenizerConfig(vocab_size=4096, max_training_words=2_000_000),
+    )
+
+
+def instruction_config(pretrained: Path, vocab_size: int, rows: int) -> ExperimentConfig:
+    """Instruction tuning of the tiny model: NEFTune, loss on answers, three epochs.
+
+    Args:
+        pretrained: the pre-training run.
+        vocab_size: with the chat tokens.
+        rows: number of packed rows.
+    """
+    base = pretraining_config()
+    steps = 3 * rows // base.data.batch_size
+    return replace(
+        base,
+        name="ncvc_slm_tiny_instruct",
+        model=replace(base.model, vocab_size=vocab_size),
+        data=replace(base.data, attention_mask="document"),
+        optimizer=replace(base.optimizer, weight_decay=0.01),
+        train=replace(
+            base.train, steps=steps, checkpoint_every=steps, neftune_alpha=5.0, initialize_from=str(pretrained)
+        ),
+    )
+
+
+class _Stages:
+    """Runs the stages and keeps what each took."""
+
+    def __init__(self) -> None:
+        self.done: list[Stage] = []
+
+    def run(self, name: str, work: Callable[[], Result], describe: Callable[[Result], tuple[str, str]]) -> Result:
+        """Run one stage; `describe` gives its size and a detail for the page."""
+        say(f"── {name}")
+        start = time.perf_counter()
+        result = work()
+        size, detail = describe(result)
+        self.done.append(Stage(name, time.perf_counter() - start, size, detail))
+        say(f"   {self.done[-1].seconds:.1f} s: {size}. {detail}")
+        return result
+
+    @property
+    def seconds(self) -> float:
+        return sum(stage.seconds for stage in self.done)
+
+
+def quickstart(data: Path | None, out: Path, overwrite: bool = False) -> dict[str, Any]:
+    """Run every stage, write `out/index.html`, and return a summary.
+
+    Args:
+        data: a folder in the layout of the sample (`jmed data sample` writes one); None uses the sample itself.
+        out: a new directory; every artefact of the recipe stays in it.
+        overwrite: replace the directory of an earlier quickstart.
+
+    Returns:
+        {"page", "seconds", "model", "scores": task → {metric, model, majority, random}, "stages"}.
+
+    Raises:
+        InputError: `data` lacks a part, or `out` exists and is not an earlier quickstart to replace.
+    """
+    if data is not None:
+        _check_data(data)
+    _claim(out, overwrite)
+    stages = _Stages()
+    synthetic = data is None
+    if data is None:
+        data = out / "sample"
+        folder = data
+        stages.run("Synthetic sample", lambda: write_sample(folder), lambda _: _describe_folder(folder))
+    recipe = _Recipe(data, out, stages)
+    model = recipe.train_model()
+    scores = recipe.evaluate(model)
+    answer = recipe.export_and_ask(model)
+    summary = _summary(out, stages, model, scores)
+    write_page(out / "index.html", recipe.page(model, scores, answer, synthetic))
+    with artifact.replacing(out / SUMMARY) as temporary:
+        temporary.write_text(json.dumps(summary, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    return summary
+
+
+def _check_data(data: Path) -> None:
+    for part in ("pretrain", "dictionary", "jmed_llm/train", "jmed_llm/test"):
+        if not (data / part).is_dir():
+            raise InputError(
+                f"{data}: no {part}/ in it. `jmed data sample --out DIR` writes a folder in the right layout."
+            )
+
+
+def _claim(out: Path, overwrite: bool) -> None:
+    """Make `out` ours, without ever deleting what no quickstart wrote."""
+    if out.exists() and any(out.iterdir()):
+        artifact.check_free(out, overwrite)
+        if not (out / SUMMARY).is_file():
+            raise InputError(f"{out}: not empty, and no quickstart wrote it (no {SUMMARY}). Give --out another name.")
+        shutil.rmtree(out)
+    out.mkdir(parents=True, exist_ok=True)
+    (out / SUMMARY).write_text('{"status": "running"}\n', encoding="utf-8")
+
+
+def _describe_folder(folder: Path) -> tuple[str, str]:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return _megabytes(sum(path.stat().st_size for path in files)), f"{len(files)} files, invented by templates"
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
+
+
+class _Recipe:
+    """The stages after the data is there, in their order."""
+
+    def __init__(self, data: Path, out: Path, stages: _Stages) -> None:
+        self.data = data
+        self.out = out
+        self.stages = stages
+        self.config = pretraining_config()
+        found = [name for name in expand_tasks("jmed_llm") if get_task(name).gold_path(data).exists()]
+        self.tasks = [name for name in found if get_task(name).train_path(data) is not None]
+        if not self.tasks:
+            raise InputError(f"{data}/jmed_llm: no task has both a test and a training file.")
+
+    def train_model(self) -> LanguageModel:
+        """Corpus to instruction-tuned model."""
+        out, length = self.out, self.config.model.context_length
+        self._corpus()
+        conversations = self._conversations()
+        self._tokenizer(conversations)
+        self.stages.run(
+            "Rows for pre-training",
+            lambda: pack_corpus(out / "tokenizer", out / "corpus", out / "rows-pretraining", row_length=length),
+            _describe_rows,
+        )
+        rows = self.stages.run(
+            "Rows for instruction tuning",
+            lambda: pack_conversations(
+                out / "tokenizer", conversations, out / "rows-instruction", row_length=length, overlong="truncate"
+            ),
+            _describe_rows,
+        )
+        pretraining = replace(self.config, data=replace(self.config.data, rows=str(out / "rows-pretraining")))
+        self._train("Pre-training", pretraining, out / "pretraining")
+        tuning = instruction_config(out / "pretraining", rows.config["vocab_size"], rows.counts["rows"])
+        tuning = replace(tuning, data=replace(tuning.data, rows=str(out / "rows-instruction")))
+        self._train("Instruction tuning", tuning, out / "instruct")
+        return load(out / "instruct")
+
+    def _corpus(self) -> None:
+        self.stages.run(
+            "Corpus",
+            lambda: build_corpus(_smallest_files(self.data / "pretrain"), self.out / "corpus"),
+            lambda made: (
+                f"{made.counts['characters']:,} characters",
+                f"{made.counts['documents']:,} documents after cleaning, filters and removal of duplicates",
+            ),
+        )
+
+    def _conversations(self) -> list[Path]:
+        """Instruction data, a file a task: answers evened out, since the test sets are even."""
+        files = [self.out / "conversations" / f"{name}.jsonl" for name in self.tasks]
+
+        def write() -> dict[str, int]:
+            written: dict[str, int] = {}
+            for name, file in zip(self.tasks, files, strict=True):
+                written |= write_conversations(
+                    [name], self.data, file, balance=True, limit_per_task=ROWS_PER_TASK[name], prompts=PROMPTS
+                )
+            return written
+
+        def describe(written: Mapping[str, int]) -> tuple[str, str]:
+            return f"{sum(written.values()):,} conversations", f"training rows of {len(written)} JMED-LLM tasks"
+
+        self.stages.run("Instruction data", write, describe)
+        return files
+
+    def _tokenizer(self, conversations: Sequence[Path]) -> None:
+        out = self.out
+        self.stages.run(
+            "Dictionary",
+            lambda: build_dictionary([self.data / "dictionary"], out / "dictionary"),
+            lambda made: (f"{made.counts['words']:,} words", "disease, drug and other medical terms for MeCab"),
+        )
+
+        def texts() -> Iterator[str]:
+            yield from iter_corpus(out / "corpus")
+            for _, messages in read_conversations(conversations):
+                yield from (message["content"] for message in messages if message["role"] == "user")
+
+        self.stages.run(
+            "Tokenizer",
+            lambda: train_tokenizer(texts(), self.config.tokenizer, out / "tokenizer", dictionary=out / "dictionary"),
+            lambda made: (f"{made.counts['pieces']:,} pieces", f"Unigram over {made.counts['words']:,} MeCab words"),
+        )
+
+    def _train(self, name: str, config: ExperimentConfig, run: Path) -> None:
+        def describe(result: Mapping[str, Any]) -> tuple[str, str]:
+            detail = f"{result['steps']:,} steps, last loss {result['loss']:.2f} nats a token"
+            return f"{result['tokens']:,} tokens", detail
+
+        self.stages.run(name, lambda: train(config, run), describe)
+
+    def evaluate(self, model: LanguageModel) -> dict[str, Any]:
+        """`scores.json` of the JMED-LLM tasks, by task."""
+        info = {"name": model.name, "parameters": model.config.num_parameters}
+        made = self.stages.run(
+            "JMED-LLM",
+            lambda: run_tasks(
+                model,
+                self.tasks,
+                self.data,
+                self.out / "evaluation",
+                model_info=info,
+                max_new_tokens=MAX_NEW_TOKENS,
+                prompts=PROMPTS,
+            ),
+            lambda _: (f"{len(self.tasks)} tasks", "greedy decoding with a KV cache, batched"),
+        )
+        return json.loads((made.path / "scores.json").read_text(encoding="utf-8"))["tasks"]
+
+    def export_and_ask(self, model: LanguageModel) -> tuple[str, str]:
+        """Export to Hugging Face format, load that again, and let it answer one test question."""
+        path = self.stages.run(
+            "Hugging Face export",
+            lambda: model.save_hf(self.out / "model"),
+            lambda made: (_megabytes((made / "model.safetensors").stat().st_size), "ArceeForCausalLM and tokenizer"),
+        )
+        prompt = next(read_jsonl(self.out / "evaluation" / f"prompts-{self.tasks[0]}.jsonl"))[1]["messages"]
+        answer = self.stages.run(
+            "One answer from the export",
+            lambda: load(path).chat([prompt], max_new_tokens=MAX_NEW_TOKENS)[0],
+            lambda text: (f"{len(text)} characters", text),
+        )
+        return prompt[-1]["content"], answer
+
+    def page(
+        self, model: LanguageModel, scores: Mapping[str, Any], answer: tuple[str, str], synthetic: bool
+    ) -> QuickstartPage:
+        """Everything that the page shows."""
+        config = model.config
+        return QuickstartPage(
+            title="jmed_jax quickstart",
+            data_note="the synthetic sample that the package ships" if synthetic else self.data.name,
+            synthetic=synthetic,
+            stages=self.stages.done,
+            model={
+                "Parameters": f"{config.num_parameters:,}",
+                "Layers · hidden · MLP": f"{config.num_layers} · {config.hidden_size} · {config.mlp_size}",
+                "Heads · KV heads · head dim": f"{config.num_heads} · {config.num_kv_heads} · {config.head_dim}",
+                "Context": f"{config.context_length} tokens",
+                "Vocabulary": f"{config.vocab_size:,}",
+            },
+            pretraining=read_metrics(self.out / "pretraining"),
+            instruction=read_metrics(self.out / "instruct"),
+            scores=scores,
+            samples=[sample for name in self.tasks for sample in self._samples(name)],
+            prompt=answer[0],
+            answer=answer[1],
+            commands=[
+                ("Ask the model", f"jmed chat --model {self.out / 'model'}"),
+                ("Train longer", "jmed train configs/ncvc_slm_30m.py --run out/run --data.rows DIR"),
+                ("Load it in transformers", f"AutoModelForCausalLM.from_pretrained('{self.out / 'model'}')"),
+            ],
+        )
+
+    def _samples(self, name: str) -> list[Sample]:
+        """The first right and the first wrong answer of a task."""
+        evaluation = self.out / "evaluation"
+        prompts = {row["id"]: row["messages"] for _, row in read_jsonl(evaluation / f"prompts-{name}.jsonl")}
+        chosen: dict[bool, Sample] = {}
+        for _, row in read_jsonl(evaluation / f"predictions-{name}.jsonl"):
+            right = row["prediction"] == row["gold"]
+            question = prompts[row["id"]][-1]["content"]
+            chosen.setdefault(right, Sample(name, question, row["output"], row["gold"], right))
+        return [chosen[right] for right in sorted(chosen, reverse=True)]
+
+
+def _smallest_files(folder: Path) -> list[Path]:
+    """Files from the smallest up to CORPUS_BYTES together, at least one."""
+    files = sorted((path for path in folder.iterdir() if ".jsonl" in path.name), key=lambda path: path.stat().st_size)
+    if not files:
+        raise InputError(f"{folder}: no .jsonl file to pre-train on.")
+    chosen = files[:1]
+    for path in files[1:]:
+        if sum(p.stat().st_size for p in [*chosen, path]) > CORPUS_BYTES:
+            break
+        chosen.append(path)
+    return chosen
+
+
+def _describe_rows(rows: artifact.Artifact) -> tuple[str, str]:
+    counts = rows.counts
+    size = f"{counts['rows']:,} rows of {rows.config['row_length']}"
+    return size, f"{counts['tokens']:,} tokens; {counts['truncated']:,} truncated, {counts['dropped']:,} dropped"
+
+
+def _summary(
+    out: Path, stages: _Stages, model: LanguageModel, scores: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "status": "done",
+        "page": str(out / "index.html"),
+        "seconds": round(stages.seconds, 1),
+        "parameters": model.config.num_parameters,
+        "scores": {
+            name: {
+                "metric": score["main_metric"],
+                "model": score["metrics"][score["main_metric"]],
+                **{kind: metrics[score["main_metric"]] for kind, metrics in score["baselines"].items()},
+            }
+            for name, score in scores.items()
+        },
+        "stages": {stage.name: round(stage.seconds, 1) for stage in stages.done},
+    }
