@@ -86,7 +86,7 @@ def create(path: Path, kind: str, config: Mapping[str, Any], *, overwrite: bool 
         InputError: `path` exists and `overwrite` is false.
     """
     check_free(path, overwrite)
-    with _directory_beside(path) as temporary:
+    with replacing_directory(path) as temporary:
         draft = Draft(temporary)
         yield draft
         manifest = {
@@ -102,7 +102,8 @@ def create(path: Path, kind: str, config: Mapping[str, Any], *, overwrite: bool 
 
 
 @contextmanager
-def _directory_beside(path: Path) -> Iterator[Path]:
+def replacing_directory(path: Path) -> Iterator[Path]:
+    """Yield a directory beside `path` that takes its place, and that of an older one, when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.partial-{os.getpid()}"
     temporary.mkdir()

@@ -60,25 +60,25 @@ def pretraining_config() -> ExperimentConfig:
         model=ModelConfig(
             vocab_size=4096,
             num_layers=2,
-            hidden_size=128,
-            mlp_size=512,
+            hidden_size=64,
+            mlp_size=256,
             num_heads=2,
             num_kv_heads=1,
-            head_dim=64,
+            head_dim=32,
             context_length=384,
             tie_embeddings=True,
             attention_dropout=0.0,
             residual_dropout=0.0,
         ),
         data=DataConfig(batch_size=4),
-        optimizer=OptimizerConfig(peak_lr=4e-3, warmup_steps=10),
-        train=TrainConfig(steps=150, compute_dtype="float32", log_every=25, checkpoint_every=75),
+        optimizer=OptimizerConfig(peak_lr=3e-3, warmup_steps=10),
+        train=TrainConfig(steps=200, compute_dtype="float32", log_every=25, checkpoint_every=100),
         tokenizer=TokenizerConfig(vocab_size=4096, max_training_words=2_000_000),
     )
 
 
 def instruction_config(pretrained: Path, vocab_size: int, rows: int) -> ExperimentConfig:
-    """Instruction tuning of the tiny model: NEFTune, loss on answers, three epochs.
+    """Instruction tuning of the tiny model: NEFTune, loss on answers, four epochs.
 
     Args:
         pretrained: the pre-training run.
@@ -86,7 +86,7 @@ def instruction_config(pretrained: Path, vocab_size: int, rows: int) -> Experime
         rows: number of packed rows.
     """
     base = pretraining_config()
-    steps = 3 * rows // base.data.batch_size
+    steps = 4 * rows // base.data.batch_size
     return replace(
         base,
         name="ncvc_slm_tiny_instruct",

@@ -15,7 +15,7 @@ import numpy as np
 from flax import nnx
 
 from jmed_jax.config import ModelConfig
-from jmed_jax.convert.names import EMBEDDING, Tensor, tensors
+from jmed_jax.convert.names import EMBEDDING, SCALED_TIED_HEAD, Tensor, tensors
 from jmed_jax.errors import InputError
 from jmed_jax.models.decoder import abstract_parameters
 
@@ -50,7 +50,7 @@ def config_json(config: ModelConfig, token_ids: Mapping[str, int], *, format: Fo
         "attention_bias": False,
         "attention_dropout": 0.0,
         "initializer_range": math.sqrt(2 / (5 * config.hidden_size)),
-        "tie_word_embeddings": config.tie_embeddings,
+        "tie_word_embeddings": config.tie_embeddings and not config.scale_embeddings,
         "use_cache": True,
         "torch_dtype": dtype,
         "dtype": dtype,
@@ -66,10 +66,12 @@ def hf_tensors(
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Name and array of every tensor of the export.
 
-    The embedding scale is folded into the embedding: Hugging Face's classes have none.
+    The embedding scale is folded into the embedding: Hugging Face's classes have none. A head tied to a scaled
+    embedding becomes a tensor of its own, the unscaled one.
     """
     numpy_dtype = _NUMPY_DTYPES[dtype]
-    for tensor in tensors(config):
+    untied = config.tie_embeddings and config.scale_embeddings
+    for tensor in [*tensors(config), *([SCALED_TIED_HEAD] if untied else [])]:
         array = _lookup(parameters, tensor)
         if tensor.name == EMBEDDING and config.scale_embeddings:
             array = array * np.float32(math.sqrt(config.hidden_size))
@@ -126,8 +128,6 @@ def write_weights(
 def _check_exportable(config: ModelConfig) -> None:
     if config.gated_mlp or config.qkv_bias:
         raise InputError("only the NCVC-slm-1 family (plain MLP, no biases) can be exported as arcee or llama.")
-    if config.tie_embeddings and config.scale_embeddings:
-        raise InputError("tied embeddings with an embedding scale have no Hugging Face equivalent.")
 
 
 def _write_shards(out: Path, named: Iterator[tuple[str, np.ndarray]]) -> None:

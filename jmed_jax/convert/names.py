@@ -22,6 +22,9 @@ class Tensor(NamedTuple):
     transpose: bool
 
 
+# The head of a model that ties it to an embedding with a scale, which Hugging Face's classes lack.
+SCALED_TIED_HEAD = Tensor(HEAD, ("embedding", "embedding"), None, False)
+
 _BLOCK = {
     "self_attn.q_proj": ("attention", "query"),
     "self_attn.k_proj": ("attention", "key"),

@@ -67,7 +67,8 @@ def make_loader(
         grain.MapDataset.source(source)
         .shuffle(seed=seed)
         .repeat()[process_index::process_count]
-        .batch(accumulation * local_batch, batch_fn=stack)
+        # There is no remainder; but without the flag, Grain's length of an endless set of batches of one row overflows.
+        .batch(accumulation * local_batch, drop_remainder=True, batch_fn=stack)
     )
     # Reading a row takes microseconds: threads only cost (EXPERIMENTS.md).
     return iter(dataset.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)))

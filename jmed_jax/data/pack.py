@@ -118,12 +118,19 @@ def read_conversations(paths: Sequence[Path]) -> Iterator[tuple[str, list[dict[s
     """Yield (place, messages) of JSON Lines with `{"messages": [{"role", "content"}, …]}`.
 
     Raises:
-        InputError: a line without messages, or without an assistant message to learn from.
+        InputError: a line without messages, with a malformed one, or without an assistant message to learn from.
     """
     for path in paths:
         for number, row in read_jsonl(path):
             messages = field(row, "messages", list, path, number)
-            if not any(isinstance(m, dict) and m.get("role") == "assistant" for m in messages):
+            for index, message in enumerate(messages, start=1):
+                if not isinstance(message, dict):
+                    raise InputError(
+                        f"{path}:{number}: message {index} is {type(message).__name__}, expected an object."
+                    )
+                for name in ("role", "content"):
+                    field(message, name, str, path, number)
+            if not any(message["role"] == "assistant" for message in messages):
                 raise InputError(f"{path}:{number}: no assistant message, so there is nothing to learn from.")
             yield f"{path}:{number}", messages
 
@@ -140,7 +147,7 @@ def encode_conversations(
     for place, messages in track(read_conversations(paths), "encode", unit="conversations"):
         try:
             ids, mask = tokenizer.encode_chat_with_mask(messages)
-        except (InputError, KeyError) as error:
+        except InputError as error:
             raise InputError(f"{place}: {error}") from error
         counts.documents += 1
         example = Example(np.array(ids, np.int32), np.array(mask, bool))

@@ -32,6 +32,11 @@ def output_initializer(config: ModelConfig) -> Initializer:
     return nnx.initializers.normal(sigma / math.sqrt(2 * config.num_layers))
 
 
+def head_initializer() -> Initializer:
+    """Xavier normal (arXiv 2412.16423 §2.3); JAX's own `xavier_normal` truncates at two deviations."""
+    return nnx.initializers.variance_scaling(1.0, "fan_avg", "normal")
+
+
 class Attention(nnx.Module):
     """The four projections of grouped-query attention."""
 
@@ -97,10 +102,7 @@ class Decoder(nnx.Module):
         self.embedding = Embedding(V, D, initializer=hidden_initializer(config), rngs=rngs)
         self.blocks = make_blocks(rngs)
         self.final_norm = RMSNorm(D, epsilon=config.norm_eps)
-        # Xavier normal for the head (arXiv 2412.16423 §2.3).
-        self.head = (
-            None if config.tie_embeddings else Linear(D, V, initializer=nnx.initializers.xavier_normal(), rngs=rngs)
-        )
+        self.head = None if config.tie_embeddings else Linear(D, V, initializer=head_initializer(), rngs=rngs)
 
     def embed(self, tokens_BT: Array, dtype: jnp.dtype) -> Array:
         """Embeddings [B, T, D], scaled by sqrt(D) where the configuration says so."""

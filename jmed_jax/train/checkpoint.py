@@ -23,8 +23,10 @@ class Checkpoints:
         """
         options = ocp.CheckpointManagerOptions(read_only=True)
         if config is not None:
+            every = config.checkpoint_every
             options = ocp.CheckpointManagerOptions(
-                save_interval_steps=config.checkpoint_every,
+                # Not `save_interval_steps`, with which Orbax also saves whatever step comes first.
+                should_save_fn=lambda step, _last: step % every == 0,
                 max_to_keep=config.keep_checkpoints,
                 keep_period=config.keep_every or None,
                 cleanup_tmp_directories=True,

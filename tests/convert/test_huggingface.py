@@ -16,6 +16,8 @@ IDS = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
 SHAPES = [
     MODEL,
     replace(MODEL, num_kv_heads=4, num_layers=3),
+    replace(MODEL, tie_embeddings=True),
+    replace(MODEL, tie_embeddings=True, scale_embeddings=False),
     replace(MODEL, head_dim=16, num_kv_heads=1, vocab_size=99, rope_theta=1e6),
 ]
 

@@ -1,0 +1,80 @@
+"""A configuration file with fields changed on the command line, through tyro."""
+
+import contextlib
+import io
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from jmed_jax.config import ExperimentConfig, load_config, to_dict
+from jmed_jax.errors import InputError
+from jmed_jax.progress import say
+
+_FIELD = re.compile(r"--(name|[a-z_]+\.[\w-]+)(=.*)?", re.DOTALL)
+# What tyro draws around its messages, on terminals and elsewhere.
+_FRAME = " \t-─│╭╮╰╯"
+
+
+def split_overrides(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Arguments of ours, and `--section.field value` with its value, wherever it stands before a `--`."""
+    own: list[str] = []
+    overrides: list[str] = []
+    rest = list(arguments)
+    while rest and rest[0] != "--":
+        argument = rest.pop(0)
+        field = _FIELD.fullmatch(argument)
+        (overrides if field else own).append(argument)
+        if field and field[2] is None and rest and not rest[0].startswith("--"):
+            overrides.append(rest.pop(0))
+    return own + rest, overrides
+
+
+def load_experiment(path: Path, overrides: Sequence[str]) -> ExperimentConfig:
+    """The configuration of a file, with overrides.
+
+    Raises:
+        InputError: the file is none or fails, a field does not exist, or a value does not fit.
+    """
+    return _override(_load(path), overrides) if overrides else _load(path)
+
+
+def _load(path: Path) -> ExperimentConfig:
+    try:
+        return load_config(path)
+    except InputError as error:
+        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
+    except Exception as error:
+        # The file is the user's program: what goes wrong in it is theirs to mend.
+        raise InputError(f"{path}: fails with {type(error).__name__}: {error}. `--debug` shows where.") from error
+
+
+def _override(config: ExperimentConfig, overrides: Sequence[str]) -> ExperimentConfig:
+    import tyro
+
+    console = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(console):
+            return tyro.cli(ExperimentConfig, default=config, args=overrides, add_help=False)
+    except SystemExit as error:
+        raise InputError(_one_line(console.getvalue())) from error
+
+
+def _one_line(boxed: str) -> str:
+    """The message in what tyro prints: a title, the message up to a rule, and help that we leave out."""
+    lines = [line.strip(_FRAME) for line in boxed.splitlines()]
+    start = next(number for number, line in enumerate(lines) if line) + 1
+    body = lines[start:]
+    while body and not body[0]:
+        body.pop(0)
+    end = body.index("") if "" in body else len(body)
+    message = " ".join(body[:end])
+    # A check of the configuration already names the field.
+    message = re.sub(r"^Error parsing (?!-)\w+: ", "", message)
+    return f"{message.rstrip('.')}."
+
+
+def echo(config: ExperimentConfig) -> None:
+    """Print the complete configuration to standard error, a line a section."""
+    for name, section in to_dict(config).items():
+        fields = section.items() if isinstance(section, dict) else [("", section)]
+        say(f"{name:<10} " + " ".join(f"{field}={value!r}".lstrip("=") for field, value in fields))
