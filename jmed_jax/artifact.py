@@ -6,9 +6,9 @@ its inputs), counts, and size and sha256 of every file. It appears under its nam
 
 import hashlib
 import json
-import os
 import shutil
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -105,13 +105,15 @@ def create(path: Path, kind: str, config: Mapping[str, Any], *, overwrite: bool 
 def replacing_directory(path: Path) -> Iterator[Path]:
     """Yield a directory beside `path` that takes its place, and that of an older one, when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.partial-{os.getpid()}"
+    # A process id alone comes again in a container, where a killed run may have left its directory.
+    unique = uuid.uuid4().hex[:12]
+    temporary = path.parent / f".{path.name}.partial-{unique}"
     temporary.mkdir()
     try:
         yield temporary
         if path.exists():
-            # Two renames, so that no moment has neither the old nor the new.
-            retired = path.parent / f".{path.name}.retired-{os.getpid()}"
+            # The old one stays on disk until the new one has its name.
+            retired = path.parent / f".{path.name}.retired-{unique}"
             path.rename(retired)
             temporary.rename(path)
             shutil.rmtree(retired)
@@ -127,7 +129,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary name beside `path`; the file written there takes its place when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: it decides the compression.
-    temporary = path.with_name(f".partial-{os.getpid()}.{path.name}")
+    temporary = path.with_name(f".partial-{uuid.uuid4().hex[:12]}.{path.name}")
     try:
         yield temporary
         temporary.replace(path)

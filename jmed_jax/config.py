@@ -243,14 +243,20 @@ def load_config(path: Path) -> ExperimentConfig:
     """Run a configuration file and return what its `config()` returns.
 
     Raises:
-        InputError: no such file, no `config` function in it, or it returns something else.
+        InputError: no such file, no `config` function in it, it fails, or it returns something else.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such configuration file.")
-    function = runpy.run_path(str(path)).get("config")
-    if not callable(function):
+    try:
+        function = runpy.run_path(str(path)).get("config")
+        config = function() if callable(function) else None
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from error
+    except Exception as error:
+        # The file is the user's program: what goes wrong in it is theirs to mend.
+        raise InputError(f"{path}: fails with {type(error).__name__}: {error}. `--debug` shows where.") from error
+    if function is None:
         raise InputError(f"{path}: defines no config() function.")
-    config = function()
     if not isinstance(config, ExperimentConfig):
         raise InputError(f"{path}: config() returns {type(config).__name__}, not ExperimentConfig.")
     return config

@@ -1,6 +1,7 @@
 """Reading and writing JSON Lines, plain, gzip or zstd, with errors that name file and line."""
 
 import gzip
+import io
 import json
 import zlib
 from collections.abc import Iterable, Iterator
@@ -23,10 +24,46 @@ def open_text(path: Path, mode: str = "r") -> IO[str]:
         if path.suffix == ".gz":
             return cast(IO[str], gzip.open(path, mode + "t", encoding="utf-8", newline="\n"))
         if path.suffix == ".zst":
-            return cast(IO[str], zstandard.open(path, mode + "t", encoding="utf-8", newline="\n"))
+            if mode == "r":
+                return io.TextIOWrapper(io.BufferedReader(_ZstdReader(path)), encoding="utf-8", newline="\n")
+            return cast(IO[str], zstandard.open(path, "wt", encoding="utf-8", newline="\n"))
         return path.open(mode, encoding="utf-8", newline="\n")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}.") from error
+
+
+class _ZstdReader(io.RawIOBase):
+    """Decompressed bytes of a file; one that ends inside a frame is an error (`zstandard.open` just stops there)."""
+
+    CHUNK = 1 << 18
+
+    def __init__(self, path: Path) -> None:
+        self.stream = path.open("rb")
+        self.frame: Any = None
+        self.compressed = self.plain = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self.plain:
+            self.compressed = self.compressed or self.stream.read(self.CHUNK)
+            if not self.compressed:
+                if self.frame is not None:
+                    raise EOFError("the file ends inside a zstd frame")
+                return 0
+            self.frame = self.frame or zstandard.ZstdDecompressor().decompressobj()
+            self.plain = self.frame.decompress(self.compressed)
+            # A file may hold several frames, one after the other.
+            self.compressed = self.frame.unused_data if self.frame.eof else b""
+            self.frame = None if self.frame.eof else self.frame
+        count = min(len(buffer), len(self.plain))
+        buffer[:count], self.plain = self.plain[:count], self.plain[count:]
+        return count
+
+    def close(self) -> None:
+        self.stream.close()
+        super().close()
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:

@@ -35,17 +35,8 @@ def load_experiment(path: Path, overrides: Sequence[str]) -> ExperimentConfig:
     Raises:
         InputError: the file is none or fails, a field does not exist, or a value does not fit.
     """
-    return _override(_load(path), overrides) if overrides else _load(path)
-
-
-def _load(path: Path) -> ExperimentConfig:
-    try:
-        return load_config(path)
-    except InputError as error:
-        raise InputError(str(error) if str(path) in str(error) else f"{path}: {error}") from error
-    except Exception as error:
-        # The file is the user's program: what goes wrong in it is theirs to mend.
-        raise InputError(f"{path}: fails with {type(error).__name__}: {error}. `--debug` shows where.") from error
+    config = load_config(path)
+    return _override(config, overrides) if overrides else config
 
 
 def _override(config: ExperimentConfig, overrides: Sequence[str]) -> ExperimentConfig:

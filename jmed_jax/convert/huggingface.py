@@ -172,12 +172,19 @@ def read_model_config(path: Path) -> ModelConfig:
     config_path = path / "config.json"
     if not config_path.is_file():
         raise InputError(f"{path}: neither a run (run.json) nor a Hugging Face directory (config.json).")
-    content = json.loads(config_path.read_text(encoding="utf-8"))
+    content = _read_json(config_path)
     if content.get("model_type") != "arcee" or content.get("hidden_act") != "silu":
         raise InputError(
             f'{config_path}: model_type "{content.get("model_type")}" with activation "{content.get("hidden_act")}" '
             'cannot be read; expected "arcee" with "silu", as `jmed export hf` writes.'
         )
+    try:
+        return _model_config(content)
+    except KeyError as error:
+        raise InputError(f"{config_path}: no {error} in it. Export or fetch the model again.") from error
+
+
+def _model_config(content: Mapping[str, Any]) -> ModelConfig:
     rope = content.get("rope_parameters") or {}
     return ModelConfig(
         vocab_size=content["vocab_size"],
@@ -231,20 +238,30 @@ def _check_shape(array: np.ndarray, tensor: Tensor, expected: Any, file: Path) -
         raise InputError(f"{file}: {tensor.name} does not have the shape that config.json gives it.")
 
 
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not JSON ({error}). Export or fetch the model again.") from error
+
+
 def _tensor_files(path: Path) -> dict[str, Path]:
-    """Tensor name → safetensors file."""
+    """Tensor name → safetensors file, as the files themselves say."""
     from safetensors import SafetensorError, safe_open
 
+    names = [WEIGHTS]
     if (path / INDEX).is_file():
-        weight_map = json.loads((path / INDEX).read_text(encoding="utf-8"))["weight_map"]
-        return {name: path / file_name for name, file_name in weight_map.items()}
-    if not (path / WEIGHTS).is_file():
+        names = sorted(set(_read_json(path / INDEX).get("weight_map", {}).values()))
+    elif not (path / WEIGHTS).is_file():
         raise InputError(f"{path}: no {WEIGHTS} here. Pickled .bin checkpoints are not read: convert to safetensors.")
-    try:
-        with safe_open(path / WEIGHTS, framework="numpy") as weights:
-            return dict.fromkeys(weights.keys(), path / WEIGHTS)
-    except SafetensorError as error:
-        raise InputError(f"{path / WEIGHTS}: not a readable safetensors file ({error}).") from error
+    files: dict[str, Path] = {}
+    for file in (path / name for name in names):
+        try:
+            with safe_open(file, framework="numpy") as weights:
+                files |= dict.fromkeys(weights.keys(), file)
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{file}: missing or damaged ({error}). Export or fetch the model again.") from error
+    return files
 
 
 def _read_tensor(file: Path, tensor: Tensor) -> np.ndarray:

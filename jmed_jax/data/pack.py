@@ -1,7 +1,6 @@
 """Token ids into packed rows: `concat` for pre-training, `fit` for instruction data."""
 
 import json
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -239,7 +238,8 @@ def _write(
     config = {"mode": mode, "row_length": row_format.row_length, "vocab_size": row_format.vocab_size}
     with artifact.create(out, "rows", config, overwrite=overwrite) as draft:
         # The rows carry their tokenizer, and a run copies it on: nothing downstream can pair the wrong two.
-        shutil.copytree(tokenizer.path, draft.path / "tokenizer")
+        (draft.path / "tokenizer").mkdir()
+        tokenizer.copy_files(draft.path / "tokenizer")
         count = write_shards(rows, draft.path, row_format)
         if count == 0:
             raise InputError("no text to pack.")

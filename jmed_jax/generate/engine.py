@@ -19,7 +19,7 @@ from jmed_jax.models.decoder import Decoder, abstract_parameters
 from jmed_jax.progress import track
 
 # Prompts are padded to a multiple of this, so that few programs are compiled.
-PROMPT_BUCKET = 64
+PROMPT_BUCKET = 128
 # Key and value cache of one batch; longer prompts go in smaller batches.
 CACHE_TOKENS = 32_768
 MAX_BATCH = 64

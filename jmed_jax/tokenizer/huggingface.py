@@ -10,9 +10,6 @@ from jmed_jax.tokenizer.core import (
     CHAT_TEMPLATE,
     CHAT_TOKENS,
     END_OF_TEXT,
-    MODEL_FILE,
-    SETTINGS_FILE,
-    USER_DICTIONARY_FILE,
 )
 from jmed_jax.tokenizer.tokenizer import Tokenizer
 
@@ -31,9 +28,7 @@ def write_huggingface_tokenizer(tokenizer: Tokenizer, out: Path, *, model_max_le
     out.mkdir(parents=True, exist_ok=True)
     for name in CODE_FILES:
         shutil.copyfile(Path(__file__).with_name(name), out / name)
-    for name in (MODEL_FILE, USER_DICTIONARY_FILE, SETTINGS_FILE):
-        if (tokenizer.path / name).is_file():
-            shutil.copyfile(tokenizer.path / name, out / name)
+    tokenizer.copy_files(out)
     config = json.dumps(_configuration(tokenizer, model_max_length), ensure_ascii=False, indent=2)
     (out / "tokenizer_config.json").write_text(config + "\n", encoding="utf-8")
 

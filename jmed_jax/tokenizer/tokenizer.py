@@ -70,6 +70,11 @@ class Tokenizer:
             raise InputError(f"{path}: this tokenizer cannot be used: {error}.") from error
         return cls(path, core)
 
+    def copy_files(self, out: Path) -> None:
+        """Copy what `load` needs into the existing directory `out`, and nothing else that lies beside it."""
+        for file in _files(self.path):
+            shutil.copyfile(file, out / file.name)
+
     @property
     def vocab_size(self) -> int:
         """Number of ids: the Unigram pieces and the three chat tokens."""
@@ -195,9 +200,12 @@ def _check_message(message: Message) -> tuple[str, str]:
     return message["role"], message["content"]
 
 
+def _files(path: Path) -> list[Path]:
+    return [path / name for name in (MODEL_FILE, SETTINGS_FILE, USER_DICTIONARY_FILE) if (path / name).is_file()]
+
+
 def _fingerprint(path: Path) -> str:
-    files = [path / name for name in (MODEL_FILE, SETTINGS_FILE, USER_DICTIONARY_FILE)]
-    lines = "".join(f"{file.name} {artifact.file_sha256(file)}\n" for file in files if file.is_file())
+    lines = "".join(f"{file.name} {artifact.file_sha256(file)}\n" for file in _files(path))
     return hashlib.sha256(lines.encode()).hexdigest()
 
 

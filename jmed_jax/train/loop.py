@@ -25,7 +25,7 @@ from jmed_jax.parallel import sharding
 from jmed_jax.parallel.mesh import make_mesh
 from jmed_jax.progress import say
 from jmed_jax.train.checkpoint import Checkpoints
-from jmed_jax.train.metrics import MetricsLog
+from jmed_jax.train.metrics import MetricsLog, read_metrics
 from jmed_jax.train.optimizer import learning_rate
 from jmed_jax.train.run import Run, locked, open_run, prepare_run
 from jmed_jax.train.step import Parameters, StepMetrics, Trainer, TrainState
@@ -94,10 +94,11 @@ def train(config: ExperimentConfig, run_path: Path) -> dict[str, Any]:
             if loop_state["next_batch"]:
                 loader.set_state({"next_index": loop_state["next_batch"]})
             bytes_per_target = rows.counts["target_bytes"] / max(rows.counts["target_tokens"], 1)
-            loss = _run_steps(trainer, state, loader, checkpoints, run_path, bytes_per_target, stop)
+            _run_steps(trainer, state, loader, checkpoints, run_path, bytes_per_target, stop)
         finally:
             checkpoints.close()
     steps = config.train.steps
+    loss = read_metrics(run_path)[-1]["loss"]
     return {"run": str(run_path), "steps": steps, "tokens": steps * config.tokens_per_step, "loss": loss}
 
 
@@ -172,33 +173,31 @@ def _run_steps(
     run_path: Path,
     bytes_per_target: float,
     stop: _StopRequest,
-) -> float | None:
+) -> None:
     """Step until done or stopped; the host reads metrics one step behind, so the device never waits for it."""
     config = trainer.config
     schedule = learning_rate(config.optimizer, config.train.steps)
     step = first_step = int(state.step)
     log = MetricsLog(run_path, config, first_step, bytes_per_target)
     pending: StepMetrics | None = None
-    loss = None
 
-    def record(step: int, metrics: StepMetrics) -> float:
+    def record(step: int, metrics: StepMetrics) -> None:
         loss, targets, gradient_norm = (float(value) for value in jax.device_get(metrics))
         log.write(step, loss, targets, gradient_norm, float(schedule(step - 1)))
-        return loss
 
     try:
         while step < config.train.steps and not stop:
             state, metrics = trainer.step(state, trainer.place(next(loader)))
             if pending is not None:
-                loss = record(step, pending)
+                record(step, pending)
             pending = metrics
             step += 1
             if stop or step == config.train.steps or checkpoints.due(step):
                 # The lines of a checkpoint's steps are on disk before it is: no resume leaves a gap.
-                loss, pending = record(step, pending), None
+                record(step, pending)
+                pending = None
                 checkpoints.save(step, state, {"next_batch": step})
     finally:
         log.close()
     if step < config.train.steps:
         raise Interrupted(f"stopped at step {step} of {config.train.steps}; the same command goes on from there.")
-    return loss

@@ -149,5 +149,5 @@ class Trainer:
         gradients = jax.lax.with_sharding_constraint(gradients, self.gradient_shardings)
         updates, optimizer = self.optimizer.update(gradients, state.optimizer, state.parameters)
         parameters = optax.apply_updates(state.parameters, updates)
-        metrics = StepMetrics(sums.loss / jnp.maximum(sums.tokens, 1.0), sums.tokens, optax.global_norm(gradients))
+        metrics = StepMetrics(sums.loss / jnp.maximum(sums.tokens, 1.0), sums.tokens, optax.tree.norm(gradients))
         return TrainState(state.step + 1, parameters, optimizer), metrics
