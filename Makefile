@@ -15,10 +15,10 @@ quickstart: $(BIN)/.installed
 	$(BIN)/jmed quickstart $(if $(DATA),--data "$(DATA)") --out "$(OUT)" --overwrite
 
 test: lint test-fast
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 -m slow
 
 test-fast: $(BIN)/.installed-test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 lint: $(BIN)/.installed-test
 	$(BIN)/ruff check .
