@@ -23,7 +23,8 @@ def short(monkeypatch: pytest.MonkeyPatch) -> None:
     optimizer = replace(pretraining.optimizer, warmup_steps=2)
     monkeypatch.setattr(recipe, "pretraining_config", lambda: few_steps(replace(pretraining, optimizer=optimizer)))
     monkeypatch.setattr(recipe, "instruction_config", lambda *values: few_steps(instruction(*values)))
-    monkeypatch.setattr(recipe, "ROWS_PER_TASK", dict.fromkeys(recipe.ROWS_PER_TASK, 20))
+    rounds = {name: dict.fromkeys(tasks, 20) for name, tasks in recipe.ROUNDS.items()}
+    monkeypatch.setattr(recipe, "ROUNDS", rounds)
     monkeypatch.setattr(recipe, "MAX_NEW_TOKENS", 4)
 
 
