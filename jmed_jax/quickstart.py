@@ -45,10 +45,10 @@ ROUNDS = {
         "jmed_llm.jcsts": 20,
     },
     "instruct": {
-        "jmed_llm.smdis": 4000,
+        "jmed_llm.smdis": 4500,
         "jmed_llm.rrtnm": 100,
         "jmed_llm.jmmlu_med": 60,
-        "jmed_llm.nrner": 600,
+        "jmed_llm.nrner": 400,
     },
 }
 EPOCHS = 4
