@@ -59,7 +59,7 @@ def _of_system(rows: list[_Row], system: str | None, path: Path) -> list[_Row]:
     if system is None:
         if len(systems) > 1:
             raise InputError(
-                f"{path}: predictions of {len(systems)} systems ({', '.join(systems)}). Choose one of them."
+                f"{path}: predictions of {len(systems)} systems ({', '.join(systems)}). Choose one with --system NAME."
             )
         return rows
     if system not in systems:
