@@ -28,7 +28,9 @@ def golden_config() -> ExperimentConfig:
     config = load_config(CONFIG)
     model = replace(config.model, context_length=LENGTH)
     train = replace(config.train, steps=STEPS, compute_dtype="float32")
-    return replace(config, model=model, train=train, optimizer=replace(config.optimizer, warmup_steps=STEPS // 4))
+    # A rate of its own: 20 steps must get somewhere, whatever rate suits the whole run.
+    optimizer = replace(config.optimizer, peak_lr=4e-3, warmup_steps=STEPS // 4)
+    return replace(config, model=model, train=train, optimizer=optimizer)
 
 
 def synthetic_batch(config: ExperimentConfig, index: int) -> Batch:
