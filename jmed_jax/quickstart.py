@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 
 from jmed_jax import artifact
 from jmed_jax.config import DataConfig, ExperimentConfig, ModelConfig, OptimizerConfig, TokenizerConfig, TrainConfig
-from jmed_jax.corpus.pipeline import build_corpus, iter_corpus
+from jmed_jax.corpus.documents import iter_corpus
+from jmed_jax.corpus.pipeline import build_corpus
 from jmed_jax.data.pack import pack_conversations, pack_corpus, read_conversations
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.instruction import write_conversations

@@ -21,7 +21,7 @@ FLOORS: tuple[tuple[str, ...], ...] = (
     ("train",),
     ("data", "generate", "convert"),
     ("corpus", "sample"),
-    ("tokenizer",),
+    ("tokenizer", "backends"),
     ("models", "parallel"),
     ("artifact", "jsonl", "progress", "config"),
     ("errors",),

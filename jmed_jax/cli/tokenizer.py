@@ -57,7 +57,7 @@ def _add_settings(parser: Parser) -> None:
 
 def _train(args: Namespace) -> dict[str, Any]:
     from jmed_jax.artifact import check_free, file_sha256, open_artifact
-    from jmed_jax.corpus.pipeline import iter_corpus
+    from jmed_jax.corpus.documents import iter_corpus
     from jmed_jax.tokenizer.tokenizer import train_tokenizer
 
     check_free(args.out, args.overwrite)
@@ -174,7 +174,7 @@ def _stats(args: Namespace) -> dict[str, Any]:
 
 def _texts(source: Path, text_field: str) -> Iterator[str]:
     from jmed_jax.artifact import MANIFEST
-    from jmed_jax.corpus.pipeline import iter_corpus
+    from jmed_jax.corpus.documents import iter_corpus
     from jmed_jax.corpus.sources import read_documents
 
     if (source / MANIFEST).is_file():

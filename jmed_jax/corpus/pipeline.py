@@ -13,7 +13,7 @@ from jmed_jax.artifact import Artifact
 from jmed_jax.corpus.filters import Filter, default_filters
 from jmed_jax.corpus.sources import Document, list_source_files, read_documents
 from jmed_jax.errors import InputError
-from jmed_jax.jsonl import open_text, read_jsonl
+from jmed_jax.jsonl import open_text
 from jmed_jax.progress import track
 from jmed_jax.tokenizer.clean import RULES_VERSION, clean
 
@@ -62,29 +62,6 @@ def build_corpus(
         draft.inputs.update({path.name: artifact.file_sha256(path) for path in files})
         draft.counts.update(tally.counts())
     return artifact.open_artifact(out, "corpus")
-
-
-def iter_corpus(path: Path) -> Iterator[str]:
-    """Yield the texts of a corpus artefact, in order.
-
-    Raises:
-        InputError: `path` is no corpus, or a shard is damaged.
-    """
-    for row in iter_documents(path):
-        yield row["text"]
-
-
-def iter_documents(path: Path) -> Iterator[dict[str, str]]:
-    """Yield the documents of a corpus artefact: id, text, source, license, and title where there is one.
-
-    Raises:
-        InputError: as `iter_corpus`.
-    """
-    corpus = artifact.open_artifact(path, "corpus")
-    for name in sorted(corpus.files):
-        if name.startswith("documents-"):
-            for _, row in read_jsonl(path / name):
-                yield row
 
 
 # --- keeping and dropping ---------------------------------------------------------------------------------------------

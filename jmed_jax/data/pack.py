@@ -10,7 +10,7 @@ import numpy as np
 
 from jmed_jax import artifact
 from jmed_jax.artifact import Artifact
-from jmed_jax.corpus.pipeline import iter_corpus
+from jmed_jax.corpus.documents import iter_corpus
 from jmed_jax.data.rows import Row, RowFormat, write_shards
 from jmed_jax.errors import InputError
 from jmed_jax.jsonl import field, read_jsonl

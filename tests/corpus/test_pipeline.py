@@ -7,8 +7,9 @@ import pytest
 
 from jmed_jax import artifact
 from jmed_jax.corpus import pipeline
+from jmed_jax.corpus.documents import iter_corpus, iter_documents
 from jmed_jax.corpus.filters import Filter, NoKana, NotJapanese, TooShort, Unfinished
-from jmed_jax.corpus.pipeline import build_corpus, iter_corpus, iter_documents
+from jmed_jax.corpus.pipeline import build_corpus
 from jmed_jax.errors import InputError
 
 GOOD = "患者は発熱と咳嗽を主訴に来院した。胸部ＣＴで肺炎と診断し、抗菌薬を開始した。"

@@ -1,0 +1,34 @@
+"""The documents of a corpus artefact: `documents-*.jsonl.zst`, an object a line."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jmed_jax import artifact
+from jmed_jax.jsonl import read_jsonl
+
+SHARD_PREFIX = "documents-"
+REPORT_FILE = "report.json"
+
+
+def iter_documents(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the documents of a corpus artefact: id, text, source, license, origin, and title where there is one.
+
+    Raises:
+        InputError: `path` is no corpus, or a shard is damaged.
+    """
+    corpus = artifact.open_artifact(path, "corpus")
+    for name in sorted(corpus.files):
+        if name.startswith(SHARD_PREFIX):
+            for _, row in read_jsonl(path / name):
+                yield row
+
+
+def iter_corpus(path: Path) -> Iterator[str]:
+    """Yield the texts of a corpus artefact, in order.
+
+    Raises:
+        InputError: as `iter_documents`.
+    """
+    for row in iter_documents(path):
+        yield row["text"]
