@@ -13,7 +13,7 @@ from jmed_jax.tokenizer.core import (
 )
 from jmed_jax.tokenizer.tokenizer import Tokenizer
 
-CODE_FILES = ("clean.py", "core.py", "morphology.py", "tokenization_jmed.py")
+CODE_FILES = ("clean.py", "contacts.py", "core.py", "morphology.py", "tokenization_jmed.py")
 
 
 def write_huggingface_tokenizer(tokenizer: Tokenizer, out: Path, *, model_max_length: int) -> None:

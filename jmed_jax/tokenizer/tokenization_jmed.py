@@ -1,8 +1,9 @@
 """`JmedTokenizer`: the tokenizer of jmed_jax for `transformers.AutoTokenizer`, without jmed_jax installed.
 
-Needs fugashi, ipadic and sentencepiece. Travels with the exported tokenizer, beside clean.py, core.py, morphology.py.
-Text is cleaned, segmented by MeCab and cut into Unigram pieces (arXiv 2412.16423 §2.2). As everywhere in transformers,
-control tokens that stand in a text are read as such; the chat template escapes them in what people write.
+Needs fugashi, ipadic and sentencepiece. Travels with the exported tokenizer, beside clean.py, contacts.py, core.py and
+morphology.py. Text is cleaned, segmented by MeCab and cut into Unigram pieces (arXiv 2412.16423 §2.2). As everywhere
+in transformers, control tokens that stand in a text are read as such; the chat template escapes them in what people
+write.
 """
 
 import shutil
