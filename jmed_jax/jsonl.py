@@ -1,16 +1,33 @@
-"""Reading and writing JSON Lines, plain, gzip or zstd, with errors that name file and line."""
+"""Reading and writing JSON Lines, plain, gzip or zstd, with errors that name file and line.
 
+`read_*` stop at the first fault; `salvage_*` report it, go on with the next line and hold one line in memory at most.
+"""
+
+import codecs
 import gzip
 import io
 import json
+import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any, cast
 
+import orjson
 import zstandard
 
 from jmed_jax.errors import InputError
+
+LONGEST_LINE = 64 << 20
+"""Bytes of the longest line that `salvage_lines` takes: a long book is 5 MB."""
+SKIPPED_AT_ONCE = 1 << 20
+NUL_BYTES = "NUL bytes"
+"""The one kind of fault with which the line is read all the same."""
+SURROGATES = re.compile("[\ud800-\udfff]")
+BROKEN_COMPRESSION = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
+
+Report = Callable[[str, int], None]
+"""Is told of every fault: its kind, a short phrase, and the number of the line or record, from 1."""
 
 
 def open_text(path: Path, mode: str = "r") -> IO[str]:
@@ -20,46 +37,88 @@ def open_text(path: Path, mode: str = "r") -> IO[str]:
         InputError: the file is missing or cannot be opened.
     """
     assert mode in ("r", "w")
+    if mode == "r":
+        return io.TextIOWrapper(open_bytes(path), encoding="utf-8", newline="\n")
     try:
         if path.suffix == ".gz":
-            return cast(IO[str], gzip.open(path, mode + "t", encoding="utf-8", newline="\n"))
+            return cast(IO[str], gzip.open(path, "wt", encoding="utf-8", newline="\n"))
         if path.suffix == ".zst":
-            if mode == "r":
-                return io.TextIOWrapper(io.BufferedReader(_ZstdReader(path)), encoding="utf-8", newline="\n")
             return cast(IO[str], zstandard.open(path, "wt", encoding="utf-8", newline="\n"))
-        return path.open(mode, encoding="utf-8", newline="\n")
+        return path.open("w", encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}.") from error
+
+
+def open_bytes(path: Path) -> io.BufferedReader:
+    """Open a file for reading; `.gz` and `.zst` are decompressed on the way.
+
+    Raises:
+        InputError: the file is missing or cannot be opened.
+    """
+    try:
+        if path.suffix == ".gz":
+            # Around it, because `GzipFile.readline` itself is Python and slow.
+            return io.BufferedReader(cast(io.RawIOBase, gzip.open(path, "rb")))
+        if path.suffix == ".zst":
+            return io.BufferedReader(_ZstdReader(path), _ZstdReader.BLOCK)
+        return path.open("rb")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}.") from error
 
 
 class _ZstdReader(io.RawIOBase):
-    """Decompressed bytes of a file; one that ends inside a frame is an error (`zstandard.open` just stops there)."""
+    """Decompressed bytes of a file, block by block, so that memory is bounded whatever the blocks hold.
 
-    CHUNK = 1 << 18
+    A file that ends inside a frame is an error; `zstandard.open` just stops there.
+    """
+
+    BLOCK = 1 << 17
+    """Largest block of a frame (RFC 8878 §3.1.1)."""
 
     def __init__(self, path: Path) -> None:
-        self.stream = path.open("rb")
-        self.frame: Any = None
-        self.compressed = self.plain = b""
+        self.stream = path.open("rb", buffering=self.BLOCK)
+        self.blocks = self._blocks()
+        self.plain = memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         while not self.plain:
-            self.compressed = self.compressed or self.stream.read(self.CHUNK)
-            if not self.compressed:
-                if self.frame is not None:
-                    raise EOFError("the file ends inside a zstd frame")
+            try:
+                self.plain = memoryview(next(self.blocks))
+            except StopIteration:
                 return 0
-            self.frame = self.frame or zstandard.ZstdDecompressor().decompressobj()
-            self.plain = self.frame.decompress(self.compressed)
-            # A file may hold several frames, one after the other.
-            self.compressed = self.frame.unused_data if self.frame.eof else b""
-            self.frame = None if self.frame.eof else self.frame
         count = min(len(buffer), len(self.plain))
         buffer[:count], self.plain = self.plain[:count], self.plain[count:]
         return count
+
+    def _blocks(self) -> Iterator[bytes]:
+        """The blocks of all frames, decompressed."""
+        while magic := self.stream.read(4):
+            if len(magic) == 4 and magic[1:] == b"\x2a\x4d\x18" and magic[0] >> 4 == 5:
+                # A skippable frame: its size, and something that is not for us.
+                self.stream.seek(int.from_bytes(self._exactly(4), "little"), io.SEEK_CUR)
+            else:
+                yield from self._frame(magic + self._exactly(1))
+
+    def _frame(self, start: bytes) -> Iterator[bytes]:
+        header = start + self._exactly(zstandard.frame_header_size(start) - len(start))
+        checksum = 4 if zstandard.get_frame_parameters(header).has_checksum else 0
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        frame.decompress(header)
+        last = 0
+        while not last:
+            start = self._exactly(3)
+            bits = int.from_bytes(start, "little")
+            last, repeated = bits & 1, bits >> 1 & 3 == 1
+            yield frame.decompress(start + self._exactly((1 if repeated else bits >> 3) + checksum * last))
+
+    def _exactly(self, count: int) -> bytes:
+        data = self.stream.read(count)
+        if len(data) < count:
+            raise EOFError("the file ends inside a zstd frame")
+        return data
 
     def close(self) -> None:
         self.stream.close()
@@ -79,7 +138,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                 yield number, line.rstrip("\r\n")
         except UnicodeDecodeError as error:
             raise InputError(f"{path}: not UTF-8 after line {number} ({error.reason}). Convert it first.") from error
-        except (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError) as error:
+        except BROKEN_COMPRESSION as error:
             raise InputError(f"{path}: broken after line {number} ({error}). Fetch or write it again.") from error
 
 
@@ -99,6 +158,77 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not isinstance(row, dict):
             raise InputError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}.")
         yield number, row
+
+
+def salvage_lines(path: Path, report: Report) -> Iterator[tuple[int, bytes]]:
+    """Yield (line number, line without its end) of what can be read of a text file, in bounded memory.
+
+    NUL bytes are removed, a line of more than `LONGEST_LINE` bytes is skipped, and what stands behind a break in the
+    compression is lost; `report` hears of each. A byte order mark goes silently.
+
+    Raises:
+        InputError: the file is missing or cannot be opened.
+    """
+    number = 0
+    with open_bytes(path) as stream:
+        try:
+            while line := stream.readline(LONGEST_LINE + 1):
+                number += 1
+                if len(line) > LONGEST_LINE and not line.endswith(b"\n"):
+                    report("line too long", number)
+                    while line and not line.endswith(b"\n"):
+                        line = stream.readline(SKIPPED_AT_ONCE)
+                    continue
+                if b"\0" in line:
+                    report(NUL_BYTES, number)
+                    line = line.replace(b"\0", b"")
+                yield number, (line.removeprefix(codecs.BOM_UTF8) if number == 1 else line).rstrip(b"\r\n")
+        except BROKEN_COMPRESSION:
+            report("broken compression", number)
+
+
+def salvage_jsonl(path: Path, report: Report) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield (line number, object) of what can be read of a JSON Lines file; empty lines are skipped.
+
+    Faults of `salvage_lines`, and lines that are not UTF-8, not JSON or no object, go to `report`. Lone surrogates,
+    which JSON can spell and UTF-8 cannot, become U+FFFD.
+
+    Raises:
+        InputError: the file is missing or cannot be opened.
+    """
+    for number, line in salvage_lines(path, report):
+        if not line.strip():
+            continue
+        try:
+            row = _parse(line)
+        except UnicodeDecodeError:
+            report("not UTF-8", number)
+        except (ValueError, RecursionError):
+            report("not JSON", number)
+        else:
+            if isinstance(row, dict):
+                yield number, row
+            else:
+                report("not a JSON object", number)
+
+
+def _parse(line: bytes) -> Any:
+    try:
+        return orjson.loads(line)
+    except orjson.JSONDecodeError:
+        # It refuses lone surrogates and NaN, which other writers let through.
+        return without_surrogates(json.loads(line.decode()))
+
+
+def without_surrogates(value: Any) -> Any:
+    """The same JSON value with U+FFFD for every lone surrogate, in keys too, so that it can be written as UTF-8."""
+    if isinstance(value, str):
+        return SURROGATES.sub("\ufffd", value)
+    if isinstance(value, list):
+        return [without_surrogates(item) for item in value]
+    if isinstance(value, dict):
+        return {without_surrogates(key): without_surrogates(item) for key, item in value.items()}
+    return value
 
 
 def field(row: dict[str, Any], name: str, kind: type, path: Path, number: int) -> Any:

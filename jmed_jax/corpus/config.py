@@ -3,6 +3,7 @@
 A file under `configs/` defines `config()`, which returns one complete `CorpusConfig`.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -71,6 +72,11 @@ class CorpusConfig:
         names = [source.name for source in self.sources]
         _require(bool(names), f'corpus "{self.name}": no sources.')
         _require(len(set(names)) == len(names), f'corpus "{self.name}": two sources have one name: {", ".join(names)}.')
-        _require(sum(s.weight for s in self.sources) <= 1, f'corpus "{self.name}": the weights exceed 1 together.')
+        weights = math.fsum(source.weight for source in self.sources)
+        _require(weights <= 1, f'corpus "{self.name}": the weights exceed 1 together.')
+        _require(
+            weights < 1 or all(source.weight or not source.epochs for source in self.sources),
+            f'corpus "{self.name}": the weights make 1 together and leave nothing for sources without one.',
+        )
         _require(self.shared_span >= 8, f"shared_span must be at least 8 characters, not {self.shared_span}.")
         _require(0 < self.synthetic_cap <= 1, f"synthetic_cap must be in (0, 1], not {self.synthetic_cap}.")

@@ -9,6 +9,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from jmed_jax.jsonl import NUL_BYTES
+
+UNKNOWN_LICENSE = "unknown license"
+NOTHING_LOST = frozenset({UNKNOWN_LICENSE, NUL_BYTES})
+"""Problems of documents that are read all the same."""
+
 PLACES = 20
 """Places of bad input that are kept of each kind."""
 EXAMPLES = 5
@@ -34,6 +40,10 @@ class Tally:
     def to_json(self) -> dict[str, int]:
         return {"documents": self.documents, "characters": self.characters}
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, int]) -> "Tally":
+        return cls(**value)
+
 
 @dataclass
 class Problems:
@@ -49,6 +59,11 @@ class Problems:
         if len(places) < PLACES:
             places.append(place)
 
+    @property
+    def lost(self) -> int:
+        """Records that could not be used."""
+        return sum(count for kind, count in self.counts.items() if kind not in NOTHING_LOST)
+
     def merge(self, other: "Problems") -> None:
         self.counts.update(other.counts)
         for kind, places in other.places.items():
@@ -57,29 +72,41 @@ class Problems:
     def to_json(self) -> dict[str, Any]:
         return {kind: {"count": self.counts[kind], "places": self.places[kind]} for kind in sorted(self.counts)}
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Problems":
+        counts = Counter({kind: entry["count"] for kind, entry in value.items()})
+        return cls(counts, {kind: entry["places"] for kind, entry in value.items()})
+
 
 @dataclass
 class Examples:
     """The `EXAMPLES` documents whose ids have the smallest hashes: a random sample that merges."""
 
-    kept: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    kept: list[dict[str, str]] = field(default_factory=list)
 
     def add(self, identifier: str, text: str, detail: str = "") -> None:
         """Offer a document; `detail` says what a filter found in it."""
-        order = hashlib.blake2b(identifier.encode(errors="replace"), digest_size=8).hexdigest()
-        if len(self.kept) == EXAMPLES and order >= self.kept[-1][0]:
-            return
-        example = {"id": identifier, "text": text[:EXAMPLE_CHARACTERS]} | ({"detail": detail} if detail else {})
-        self._keep([(order, example)])
+        # Most are refused, so nothing is built for them.
+        if len(self.kept) < EXAMPLES or _order(identifier) < _order(self.kept[-1]["id"]):
+            example = {"id": identifier, "text": text[:EXAMPLE_CHARACTERS]}
+            self._keep([example | ({"detail": detail} if detail else {})])
 
     def merge(self, other: "Examples") -> None:
         self._keep(other.kept)
 
-    def _keep(self, more: list[tuple[str, dict[str, str]]]) -> None:
-        self.kept = sorted([*self.kept, *more], key=lambda entry: (entry[0], entry[1]["id"]))[:EXAMPLES]
+    def _keep(self, more: list[dict[str, str]]) -> None:
+        self.kept = sorted([*self.kept, *more], key=lambda example: _order(example["id"]))[:EXAMPLES]
 
     def to_json(self) -> list[dict[str, str]]:
-        return [example for _, example in self.kept]
+        return self.kept
+
+    @classmethod
+    def from_json(cls, value: list[dict[str, str]]) -> "Examples":
+        return cls(value)
+
+
+def _order(identifier: str) -> tuple[bytes, str]:
+    return hashlib.blake2b(identifier.encode(errors="replace"), digest_size=8).digest(), identifier
 
 
 @dataclass
@@ -118,6 +145,10 @@ class SourceRecord:
         self.lengths[1 << (max(1, len(text)).bit_length() - 1)] += 1
         self.samples.add(identifier, text)
 
+    def measure(self, filter_name: str, bin_: int) -> None:
+        """Count a document that a filter looked at."""
+        self.measures.setdefault(filter_name, Counter())[bin_] += 1
+
     def drop(self, reason: str, identifier: str, text: str, detail: str = "") -> None:
         """Count a document that a filter dropped."""
         self.dropped.setdefault(reason, Tally()).add(text)
@@ -154,6 +185,27 @@ class SourceRecord:
             "measures": {name: _counter_json(self.measures[name]) for name in sorted(self.measures)},
         }
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "SourceRecord":
+        """The inverse of `to_json`."""
+        return cls(
+            read=Tally.from_json(value["read"]),
+            cleaned=Tally.from_json(value["cleaned"]),
+            kept=Tally.from_json(value["kept"]),
+            problems=Problems.from_json(value["problems"]),
+            licenses=Counter(value["licenses"]),
+            personal_data=Counter(value["personal_data"]),
+            dropped={name: Tally.from_json(tally) for name, tally in value["dropped"].items()},
+            examples={name: Examples.from_json(examples) for name, examples in value["examples"].items()},
+            samples=Examples.from_json(value["samples"]),
+            lengths=_counter_from_json(value["lengths"]),
+            measures={name: _counter_from_json(counts) for name, counts in value["measures"].items()},
+        )
+
+
+def _counter_from_json(value: Mapping[str, int]) -> Counter[int]:
+    return Counter({int(key): count for key, count in value.items()})
+
 
 def _counter_json(counts: Mapping[Any, int]) -> dict[str, int]:
     return {str(key): counts[key] for key in sorted(counts)}
@@ -174,3 +226,12 @@ class Records:
     def merge(self, other: "Records") -> None:
         for source, record in other:
             self[source].merge(record)
+
+    def to_json(self) -> dict[str, Any]:
+        return {source: record.to_json() for source, record in self}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> "Records":
+        records = cls()
+        records.by_source = {source: SourceRecord.from_json(record) for source, record in value.items()}
+        return records
