@@ -9,7 +9,7 @@ import runpy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from jmed_jax.errors import InputError
 
@@ -239,8 +239,14 @@ def from_dict(values: Mapping[str, Any]) -> ExperimentConfig:
         raise InputError(f"this configuration does not fit this version of jmed_jax: {error}.") from error
 
 
-def load_config(path: Path) -> ExperimentConfig:
+Config = TypeVar("Config")
+
+
+def load_config(path: Path, kind: type[Config]) -> Config:
     """Run a configuration file and return what its `config()` returns.
+
+    Args:
+        kind: what that must be, e.g. `ExperimentConfig`.
 
     Raises:
         InputError: no such file, no `config` function in it, it fails, or it returns something else.
@@ -257,6 +263,6 @@ def load_config(path: Path) -> ExperimentConfig:
         raise InputError(f"{path}: fails with {type(error).__name__}: {error}. `--debug` shows where.") from error
     if function is None:
         raise InputError(f"{path}: defines no config() function.")
-    if not isinstance(config, ExperimentConfig):
-        raise InputError(f"{path}: config() returns {type(config).__name__}, not ExperimentConfig.")
+    if not isinstance(config, kind):
+        raise InputError(f"{path}: config() returns {type(config).__name__}, not {kind.__name__}.")
     return config

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 
 from jmed_jax import artifact
 from jmed_jax.config import DataConfig, ExperimentConfig, ModelConfig, OptimizerConfig, TokenizerConfig, TrainConfig
+from jmed_jax.corpus.config import CorpusConfig
 from jmed_jax.corpus.documents import iter_corpus
 from jmed_jax.corpus.pipeline import build_corpus
+from jmed_jax.corpus.sources import plain_sources
 from jmed_jax.data.pack import pack_conversations, pack_corpus, read_conversations
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.instruction import write_conversations
@@ -249,7 +251,9 @@ class _Recipe:
     def _corpus(self) -> None:
         self.stages.run(
             "Corpus",
-            lambda: build_corpus(_smallest_files(self.data / "pretrain"), self.out / "corpus"),
+            lambda: build_corpus(
+                CorpusConfig("quickstart", plain_sources(_smallest_files(self.data / "pretrain"))), self.out / "corpus"
+            ),
             lambda made: (
                 f"{made.counts['characters']:,} characters",
                 f"{made.counts['documents']:,} documents after cleaning, filters and removal of duplicates",

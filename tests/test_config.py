@@ -90,4 +90,4 @@ def test_a_file_that_is_no_configuration_is_refused(tmp_path: Path, source: str 
     if source is not None:
         path.write_text(source)
     with pytest.raises(InputError, match=rf"mine\.py: {message}"):
-        config.load_config(path)
+        config.load_config(path, config.ExperimentConfig)

@@ -14,6 +14,7 @@ from jmed_jax.config import (
     TrainConfig,
     load_config,
 )
+from jmed_jax.corpus.config import CorpusConfig
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 FILES = sorted(path for path in CONFIGS.glob("*.py") if path.name != "__init__.py")
@@ -39,7 +40,7 @@ PAPER_MODEL = ModelConfig(
 
 
 def load(name: str) -> ExperimentConfig:
-    return load_config(CONFIGS / f"{name}.py")
+    return load_config(CONFIGS / f"{name}.py", ExperimentConfig)
 
 
 def test_the_configurations_the_readme_speaks_of_are_there() -> None:
@@ -48,7 +49,16 @@ def test_the_configurations_the_readme_speaks_of_are_there() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_a_file_is_named_after_its_configuration(path: Path) -> None:
-    assert load_config(path).name == path.stem
+    kind = CorpusConfig if path.stem.startswith("corpus_") else ExperimentConfig
+    assert load_config(path, kind).name == path.stem
+
+
+def test_the_corpus_is_table_1() -> None:
+    corpus = load_config(CONFIGS / "corpus_ncvc.py", CorpusConfig)
+    assert {source.name for source in corpus.sources} == {"wikipedia", "oscar", "textbooks", "synthetic"}
+    # §2.4.1: about 50 B tokens seen of 8.99 B.
+    assert {source.epochs for source in corpus.sources} == {5.5}
+    assert [source.name for source in corpus.sources if source.synthetic] == ["synthetic"]
 
 
 def test_pretraining_is_the_paper_s() -> None:

@@ -13,7 +13,7 @@ from jmed_jax.plan import GIB, bytes_per_device, estimate, mesh_shape
 from jmed_jax.train.step import Trainer
 from tests import tiny
 
-PAPER = load_config(Path(__file__).parents[1] / "configs" / "ncvc_slm_1b.py")
+PAPER = load_config(Path(__file__).parents[1] / "configs" / "ncvc_slm_1b.py", ExperimentConfig)
 MESHES = [
     MeshConfig("ddp"),
     MeshConfig("ddp", fsdp=2, tensor=2),

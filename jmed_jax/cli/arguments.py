@@ -82,3 +82,11 @@ def positive(text: str) -> int:
     if text.isdecimal() and int(text) > 0:
         return int(text)
     raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
+
+
+def key_value(text: str) -> tuple[str, str]:
+    """`NAME=VALUE`, for argparse's `type`."""
+    name, equals, value = text.partition("=")
+    if name and equals:
+        return name, value
+    raise argparse.ArgumentTypeError(f"{text!r} is not NAME=VALUE")

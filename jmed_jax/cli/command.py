@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 
 from jmed_jax import __version__
-from jmed_jax.cli import corpus, evaluate, model, tokenizer, train
+from jmed_jax.cli import corpus, data, dictionary, evaluate, model, tokenizer, train
 from jmed_jax.cli.arguments import Parser
 from jmed_jax.cli.overrides import split_overrides
 from jmed_jax.errors import InputError
@@ -59,7 +59,9 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"jmed_jax {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     train.add_quickstart(commands)
+    data.add_commands(commands)
     corpus.add_commands(commands)
+    dictionary.add_dictionary(commands)
     tokenizer.add_commands(commands)
     train.add_commands(commands)
     evaluate.add_commands(commands)

@@ -1,218 +1,117 @@
-"""`jmed data`, `jmed corpus`, `jmed dictionary`, `jmed pack`: from sources to packed rows."""
+"""`jmed corpus`: from raw sources to clean documents."""
 
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from jmed_jax.cli.arguments import (
-    Commands,
-    add_command,
-    add_group,
-    add_output,
-    add_prompts,
-    add_tokenizer,
-    positive,
-)
-from jmed_jax.cli.streams import report_artifact, stdin_lines
+from jmed_jax.cli import clean, quality, report, synthesize
+from jmed_jax.cli.arguments import Commands, Parser, add_command, add_group, add_output, key_value, positive
+from jmed_jax.cli.streams import report_artifact
 from jmed_jax.errors import InputError
+from jmed_jax.progress import say
 
 
 def add_commands(commands: Commands) -> None:
     """Add the commands of this module."""
-    _add_data(add_group(commands, "data", "Make data", example="jmed data sample --out out/sample"))
-    _add_corpus(
-        add_group(
-            commands,
-            "corpus",
-            "Turn raw text into clean documents",
-            example="jmed corpus build articles.jsonl.gz --out out/corpus",
-        )
-    )
     group = add_group(
         commands,
-        "dictionary",
-        "Compile term lists for MeCab",
-        example="jmed dictionary build lists/ --out out/dictionary",
+        "corpus",
+        "Turn raw text into clean documents",
+        example="jmed corpus build articles.jsonl.gz --out out/corpus",
     )
-    _add_dictionary(group)
-    _add_pack(commands)
+    _add_build(group)
+    clean.add_clean(group)
+    synthesize.add_synthesize(group)
+    quality.add_commands(group)
+    report.add_report(group)
 
 
-# --- data -------------------------------------------------------------------------------------------------------------
-
-
-def _add_data(group: Commands) -> None:
-    parser = add_command(
-        group,
-        "sample",
-        _sample,
-        "Write the synthetic sample: texts, terms and questions, all invented",
-        example="jmed data sample --out out/sample",
-    )
-    add_output(parser)
-    parser.add_argument("--seed", type=int, default=0, help="another seed gives other texts (default: 0)")
-
-    parser = add_command(
-        group,
-        "conversations",
-        _conversations,
-        "Write training conversations of benchmark tasks, for `jmed pack --mode fit`",
-        example="jmed data conversations --tasks jmed_llm --data out/sample --balance --out out/conversations.jsonl",
-    )
-    parser.add_argument("--tasks", required=True, metavar="A,B", help="tasks and groups, separated by commas")
-    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder that holds jmed_llm/train")
-    add_output(parser, metavar="FILE.jsonl")
-    parser.add_argument("--balance", action="store_true", help="draw rows so that every answer is equally frequent")
-    text = "leave out rows whose source also stands in a test set"
-    parser.add_argument("--exclude-test-documents", action="store_true", help=text)
-    parser.add_argument("--limit-per-task", type=positive, metavar="N", help="draw at most so many rows of a task")
-    parser.add_argument("--seed", type=int, default=0, help="of the drawing (default: 0)")
-    add_prompts(parser)
-
-
-def _sample(args: Namespace) -> dict[str, Any]:
-    from jmed_jax.artifact import check_free, replacing_directory
-    from jmed_jax.sample.generate import write_sample
-
-    check_free(args.out, args.overwrite)
-    with replacing_directory(args.out) as directory:
-        write_sample(directory, seed=args.seed)
-    print(f"{args.out}: the synthetic sample, in the layout that `jmed quickstart --data` reads")
-    return {"out": str(args.out), "seed": args.seed}
-
-
-def _conversations(args: Namespace) -> dict[str, Any]:
-    from jmed_jax.artifact import check_free
-    from jmed_jax.evaluate.instruction import write_conversations
-    from jmed_jax.evaluate.tasks import expand_tasks
-
-    check_free(args.out, args.overwrite)
-    counts = write_conversations(
-        expand_tasks(args.tasks),
-        args.data,
-        args.out,
-        exclude_test_documents=args.exclude_test_documents,
-        balance=args.balance,
-        seed=args.seed,
-        limit_per_task=args.limit_per_task,
-        prompts=args.prompts,
-    )
-    by_task = ", ".join(f"{task} {count:,}" for task, count in counts.items())
-    print(f"{args.out}: {sum(counts.values()):,} conversations ({by_task})")
-    return {"out": str(args.out), "conversations": sum(counts.values()), "tasks": counts}
-
-
-# --- corpus -----------------------------------------------------------------------------------------------------------
-
-
-def _add_corpus(group: Commands) -> None:
+def _add_build(group: Commands) -> None:
     parser = add_command(
         group,
         "build",
         _build,
-        "Clean and filter documents into a corpus",
-        example="jmed corpus build articles.jsonl.gz notes/ --text-field body --out out/corpus",
+        "Clean, filter and deduplicate documents into a corpus",
+        example="jmed corpus build articles.jsonl.gz notes/ --text-field body --out out/corpus\n"
+        "jmed corpus build --config configs/corpus_ncvc.py --data raw/ --workers 16 --out out/corpus",
     )
-    text = ".jsonl or .txt (a document a line), plain, .gz or .zst, or a directory of them"
-    parser.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help=text)
-    parser.add_argument("--text-field", default="text", metavar="NAME", help="of a JSON object (default: text)")
+    text = ".jsonl, .txt (a document a line), .parquet, .warc or .wet, plain, .gz or .zst, or a directory of them"
+    parser.add_argument("sources", type=Path, nargs="*", metavar="SOURCE", help=text)
+    text = "file whose config() returns a CorpusConfig: named sources, mixture, thresholds"
+    parser.add_argument("--config", type=Path, metavar="FILE", help=text)
+    text = "folder that the paths of --config are relative to (default: here)"
+    parser.add_argument("--data", type=Path, default=Path(), metavar="DIR", help=text)
+    parser.add_argument("--text-field", metavar="NAME", help="of a JSON object (default: text)")
+    _add_choices(parser)
+    _add_executor(parser)
     add_output(parser)
 
-    parser = add_command(
-        group,
-        "clean",
-        _clean,
-        "Clean text line by line, from a file or standard input to standard output",
-        example="zcat notes.txt.gz | jmed corpus clean > clean.txt",
-    )
-    parser.add_argument("file", type=Path, nargs="?", metavar="FILE", help="plain, .gz or .zst; standard input if none")
+
+def _add_choices(parser: Parser) -> None:
+    text = "remove these too, beside telephone numbers and e-mail addresses: postal_code, my_number, …"
+    parser.add_argument("--personal-data", metavar="A,B", help=text)
+    text = "drop documents that share a long span with a test question of these files or directories"
+    parser.add_argument("--evaluation-sets", nargs="+", type=Path, default=[], metavar="PATH", help=text)
+    text = "threshold of a filter, e.g. too_short=100; may be given several times"
+    parser.add_argument("--threshold", action="append", type=key_value, default=[], metavar="NAME=N", help=text)
+    parser.add_argument("--keep-near-duplicates", action="store_true", help="drop exact duplicates only")
+
+
+def _add_executor(parser: Parser) -> None:
+    text = "where tasks run; the corpus is the same (default: local)"
+    parser.add_argument("--executor", choices=("local", "slurm", "ray"), default="local", help=text)
+    text = "tasks at one time (default: 1; with slurm as many as there are)"
+    parser.add_argument("--workers", type=positive, metavar="N", help=text)
+    text = "partition, time, mem_per_cpu_gb or any option of sbatch; may be given several times"
+    parser.add_argument("--slurm", action="append", type=key_value, default=[], metavar="NAME=VALUE", help=text)
 
 
 def _build(args: Namespace) -> dict[str, Any]:
-    from jmed_jax.corpus.pipeline import build_corpus
+    from jmed_jax.corpus.executors import Executor
+    from jmed_jax.corpus.pipeline import build_corpus, submit_corpus
 
-    return report_artifact(build_corpus(args.sources, args.out, text_field=args.text_field, overwrite=args.overwrite))
-
-
-def _clean(args: Namespace) -> dict[str, Any]:
-    from jmed_jax.jsonl import read_lines
-    from jmed_jax.tokenizer.clean import clean
-
-    count = 0
-    lines = (line for _, line in read_lines(args.file)) if args.file else stdin_lines()
-    for line in lines:
-        print(clean(line))
-        count += 1
-    return {"lines": count}
-
-
-# --- dictionary -------------------------------------------------------------------------------------------------------
+    config = _corpus_config(args)
+    if args.executor == "slurm":
+        slurm = {**dict(args.slurm), **({"workers": str(args.workers)} if args.workers else {})}
+        tasks = submit_corpus(config, args.out, slurm, data=args.data, overwrite=args.overwrite)
+        print(f"{args.out}: {tasks} tasks submitted; the corpus appears when the last job, jmed-finish, has ended")
+        return {"out": str(args.out), "tasks": tasks}
+    if args.slurm:
+        raise InputError("--slurm is for --executor slurm.")
+    executor = Executor(args.executor, args.workers or 1)
+    made = build_corpus(config, args.out, data=args.data, executor=executor, overwrite=args.overwrite)
+    if lost := made.counts["lost_records"]:
+        say(f"warning: {lost:,} records could not be used. `jmed corpus report {args.out}` shows where they stand.")
+    return report_artifact(made)
 
 
-def _add_dictionary(group: Commands) -> None:
-    parser = add_command(
-        group,
-        "build",
-        _build_dictionary,
-        "Compile disease and drug names into a MeCab user dictionary",
-        example="jmed dictionary build MANBYO.csv.gz terms.txt --out out/dictionary",
-    )
-    text = "published term list, .txt of a term a line, or a directory of them"
-    parser.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help=text)
-    add_output(parser)
+def _corpus_config(args: Namespace) -> Any:
+    import dataclasses
 
+    from jmed_jax.config import load_config
+    from jmed_jax.corpus.config import CorpusConfig
+    from jmed_jax.corpus.sources import plain_sources
 
-def _build_dictionary(args: Namespace) -> dict[str, Any]:
-    from jmed_jax.tokenizer.dictionary import build_dictionary
-
-    return report_artifact(build_dictionary(args.sources, args.out, overwrite=args.overwrite))
-
-
-# --- pack -------------------------------------------------------------------------------------------------------------
-
-
-def _add_pack(commands: Commands) -> None:
-    parser = add_command(
-        commands,
-        "pack",
-        _pack,
-        "Encode text and pack it into rows of a fixed length, for `jmed train`",
-        example="jmed pack --mode concat --tokenizer tokenizer --corpus corpus --row-length 512 --out rows\n"
-        "jmed pack --mode fit --tokenizer tokenizer --conversations conversations.jsonl --row-length 512 --out rows",
-    )
-    text = "concat: documents end to end, for pre-training; fit: whole conversations, for instruction tuning"
-    parser.add_argument("--mode", choices=("concat", "fit"), required=True, help=text)
-    add_tokenizer(parser)
-    parser.add_argument("--corpus", type=Path, metavar="DIR", help="made by `jmed corpus build`, for concat")
-    text = 'JSON Lines of {"messages": […]}, for fit'
-    parser.add_argument("--conversations", type=Path, nargs="+", metavar="FILE", help=text)
-    parser.add_argument("--row-length", type=positive, required=True, metavar="N", help="tokens of a row")
-    text = "what happens to conversations longer than a row (fit; default: drop)"
-    parser.add_argument("--overlong", choices=("drop", "truncate"), help=text)
-    add_output(parser)
-
-
-def _pack(args: Namespace) -> dict[str, Any]:
-    from jmed_jax.data.pack import pack_conversations, pack_corpus
-
-    _check_pack_arguments(args)
-    if args.mode == "concat":
-        rows = pack_corpus(args.tokenizer, args.corpus, args.out, row_length=args.row_length, overwrite=args.overwrite)
+    if bool(args.sources) == bool(args.config):
+        raise InputError("give SOURCE files or directories, or --config FILE, not both. See jmed corpus build --help.")
+    if args.config and args.text_field:
+        raise InputError("--text-field is for SOURCE files; a --config names it for each source.")
+    if args.config:
+        config = load_config(args.config, CorpusConfig)
     else:
-        rows = pack_conversations(
-            args.tokenizer,
-            args.conversations,
-            args.out,
-            row_length=args.row_length,
-            overlong=args.overlong or "drop",
-            overwrite=args.overwrite,
-        )
-    return report_artifact(rows)
+        config = CorpusConfig(args.out.name, plain_sources(args.sources, text_field=args.text_field or "text"))
+    changes: dict[str, Any] = {"thresholds": {**config.thresholds, **_numbers(args.threshold)}}
+    if args.personal_data:
+        changes["personal_data"] = tuple(args.personal_data.split(","))
+    if args.evaluation_sets:
+        changes["evaluation_sets"] = tuple(str(path.absolute()) for path in args.evaluation_sets)
+    if args.keep_near_duplicates:
+        changes["near_duplicates"] = False
+    return dataclasses.replace(config, **changes)
 
 
-def _check_pack_arguments(args: Namespace) -> None:
-    needed, other = ("corpus", "conversations") if args.mode == "concat" else ("conversations", "corpus")
-    if not getattr(args, needed) or getattr(args, other):
-        raise InputError(f"--mode {args.mode} takes --{needed}, and no --{other}. See jmed pack --help.")
-    if args.mode == "concat" and args.overlong:
-        raise InputError("--overlong is for --mode fit: concat cuts every document at the row's end.")
+def _numbers(pairs: list[tuple[str, str]]) -> dict[str, float]:
+    try:
+        return {name: float(value) for name, value in pairs}
+    except ValueError as error:
+        raise InputError(f"--threshold: {error}.") from error

@@ -35,7 +35,7 @@ def load_experiment(path: Path, overrides: Sequence[str]) -> ExperimentConfig:
     Raises:
         InputError: the file is none or fails, a field does not exist, or a value does not fit.
     """
-    config = load_config(path)
+    config = load_config(path, ExperimentConfig)
     return _override(config, overrides) if overrides else config
 
 

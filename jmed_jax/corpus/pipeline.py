@@ -1,164 +1,214 @@
-"""Raw sources to a "corpus" artefact: cleaned, filtered documents and a record of what was dropped."""
+"""From raw sources to a "corpus" artefact: the stages of a build and the order they run in (arXiv 2412.16423 §2.1).
 
-import json
-import random
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+clean     read, clean, filter, decontaminate; a hash of every text
+equal     which documents are equal
+sign      MinHash signatures of the rest
+match     pairs of near duplicates, a task for each bucket of hashes
+cluster   which near duplicates go
+keep      drops both kinds of duplicates and writes the corpus' shards
+finish    report, manifest, final name
+
+Between the stages everything is on disk, in a folder beside the corpus that is removed when it is complete.
+"""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
+
+from datatrove.pipeline.dedup.exact_dedup import ExactDedupFilter, ExactFindDedups
+from datatrove.pipeline.dedup.minhash import MinhashDedupBuckets, MinhashDedupFilter
 
 from jmed_jax import artifact
 from jmed_jax.artifact import Artifact
+from jmed_jax.corpus import deduplicate, steps
+from jmed_jax.corpus.config import CorpusConfig
+from jmed_jax.corpus.executors import Executor, Stage, run_stages, submit_stages
 from jmed_jax.corpus.filters import Filter, default_filters
-from jmed_jax.corpus.sources import Document, list_source_files, read_documents
+from jmed_jax.corpus.finish import Finish
+from jmed_jax.corpus.personal_data import check_kinds
+from jmed_jax.corpus.record import Problems
+from jmed_jax.corpus.sources import read_documents
+from jmed_jax.corpus.tasks import Task, build_settings, plan_tasks
+from jmed_jax.corpus.unfinished import key_of, unfinished, unfinished_folder
 from jmed_jax.errors import InputError
-from jmed_jax.jsonl import open_text
-from jmed_jax.progress import track
-from jmed_jax.tokenizer.clean import RULES_VERSION, clean
+from jmed_jax.tokenizer.clean import RULES_VERSION
 
-DROPPED_FILE = "dropped.json"
-# About 150 MB of text, 40 MB compressed: small enough to copy, and to share out among workers.
-SHARD_CHARACTERS = 50_000_000
-SAMPLES = 5
-SAMPLE_CHARACTERS = 200
+LOCAL = Executor()
+"""One task after the other, in this process."""
 
 
 def build_corpus(
-    sources: Sequence[Path],
-    out: Path,
-    *,
-    text_field: str = "text",
-    filters: Sequence[Filter] | None = None,
-    overwrite: bool = False,
+    config: CorpusConfig, out: Path, *, data: Path = Path(), executor: Executor = LOCAL, overwrite: bool = False
 ) -> Artifact:
-    """Clean and filter documents, one at a time, into a "corpus" artefact (arXiv 2412.16423 §2.1).
+    """Clean, filter and deduplicate the sources into a "corpus" artefact.
 
-    It holds `documents-*.jsonl.zst` with id, text, source and license, and `dropped.json` with a few examples of what
-    each filter dropped. The manifest counts by file what was kept and what was dropped, and why.
+    It holds `documents-*.jsonl.zst`, `report.json`, and `contaminated.jsonl` where evaluation sets were given. A build
+    that was interrupted, called again with the same arguments, goes on where it was; the result is the same for every
+    executor and number of workers.
 
     Args:
-        sources: files or directories, see `read_documents`.
-        filters: the default ones if None.
+        data: the folder that the paths of the configuration are relative to.
 
     Raises:
-        InputError: a source is missing or malformed, no document is left, or `out` exists.
+        InputError: a source is missing or malformed, an option is unknown, no document is left, `out` exists, or
+            another process is building it.
     """
-    artifact.check_free(out, overwrite)
-    filters = default_filters() if filters is None else filters
-    files = list_source_files(sources)
-    config = {
-        "text_field": text_field,
-        "cleaning_rules": RULES_VERSION,
-        "filters": {filter_.name: filter_.threshold for filter_ in filters},
-    }
-    with artifact.create(out, "corpus", config, overwrite=overwrite) as draft:
-        tally = _Tally()
-        documents = track(read_documents(files, text_field=text_field), "Building the corpus", unit="documents")
-        _write_shards(_keep(documents, filters, tally), draft.path)
-        if tally.documents == 0:
-            raise InputError(f"{', '.join(map(str, sources))}: no document is left. {tally.summary()}")
-        (draft.path / DROPPED_FILE).write_text(tally.dropped_json(filters), encoding="utf-8")
-        draft.inputs.update({path.name: artifact.file_sha256(path) for path in files})
-        draft.counts.update(tally.counts())
+    build = _prepare(config, out, data, overwrite)
+    with unfinished(build.out, build.settings):
+        if not build.is_done:
+            try:
+                run_stages(build.stages(), build.folder, executor)
+            except InputError:
+                # With other input it is another build: nothing of this one can be used again.
+                shutil.rmtree(build.folder)
+                raise
     return artifact.open_artifact(out, "corpus")
 
 
-# --- keeping and dropping ---------------------------------------------------------------------------------------------
+def submit_corpus(
+    config: CorpusConfig, out: Path, slurm: Mapping[str, str], *, data: Path = Path(), overwrite: bool = False
+) -> int:
+    """Submit the same build to Slurm and return the number of its tasks.
+
+    The corpus appears when the last job, `jmed-finish`, has ended. Called again after a failure, it submits what is
+    left.
+
+    Args:
+        slurm: see `executors.submit_stages`.
+
+    Raises:
+        InputError: as `build_corpus`, or there is no Slurm here.
+    """
+    build = _prepare(config, out, data, overwrite)
+    submit_stages(build.stages(), build.folder, slurm)
+    return len(build.tasks)
 
 
-@dataclass
-class _Tally:
-    """What was kept and dropped, by the file it came from, with a random sample of each filter's."""
+def _prepare(config: CorpusConfig, out: Path, data: Path, overwrite: bool) -> "_Build":
+    check_kinds(config.personal_data)
+    filters = default_filters(config.thresholds)
+    _check_filter_names(config, filters)
+    # Jobs on a cluster start in another directory.
+    out, data = out.absolute(), data.absolute()
+    tasks = plan_tasks(config, data)
+    rules: dict[str, Any] = {
+        "cleaning_rules": RULES_VERSION,
+        "filters": {filter_.name: filter_.threshold for filter_ in filters},
+        "shingle": deduplicate.SHINGLE,
+        "buckets": [deduplicate.BUCKETS, deduplicate.HASHES_PER_BUCKET],
+    }
+    evaluation_sets = [data / path for path in config.evaluation_sets]
+    settings = build_settings(config, tasks, rules, evaluation_sets)
+    rules["build"] = key_of(settings)
+    folder = unfinished_folder(out, settings)
+    # A build that was killed while cleaning up, or that jobs on a cluster finished, which cannot remove their folder.
+    is_done = folder.exists() and _made_by(out) == rules["build"]
+    if not is_done:
+        artifact.check_free(out, overwrite)
+        if (folder / "finish" / "completions").exists():
+            # It was finished, and the corpus has gone since.
+            shutil.rmtree(folder)
+    if not folder.exists():
+        _read_a_little(tasks)
+    return _Build(config, tasks, filters, rules, evaluation_sets, settings, folder, out, overwrite, is_done)
 
-    kept: Counter[str] = field(default_factory=Counter)
-    characters: Counter[str] = field(default_factory=Counter)
-    dropped: dict[str, Counter[str]] = field(default_factory=dict)
-    samples: dict[str, list[dict[str, str]]] = field(default_factory=dict)
-    _random: random.Random = field(default_factory=lambda: random.Random(0))
+
+def _made_by(out: Path) -> str | None:
+    """Which build made the corpus at `out`, if there is one."""
+    if not (out / artifact.MANIFEST).is_file():
+        return None
+    return artifact.open_artifact(out, "corpus", verify_hashes=False).config.get("build")
+
+
+def _read_a_little(tasks: Sequence[Task]) -> None:
+    """Find a wrong field or an unreadable file now, not after hours."""
+    for source, path in (entry for task in tasks for entry in task):
+        next(read_documents(source, [path], Problems()), None)
+
+
+def _check_filter_names(config: CorpusConfig, filters: Sequence[Filter]) -> None:
+    known = {filter_.name for filter_ in filters}
+    for source in config.sources:
+        unknown = [name for name in source.skip_filters if name not in known]
+        if unknown:
+            raise InputError(f"source {source.name}: no filter {unknown[0]}. Known: {', '.join(sorted(known))}.")
+
+
+@dataclass(frozen=True)
+class _Build:
+    """What the stages are made from, and where they put things."""
+
+    config: CorpusConfig
+    tasks: Sequence[Task]
+    filters: Sequence[Filter]
+    rules: Mapping[str, Any]
+    evaluation_sets: Sequence[Path]
+    settings: Mapping[str, Any]
+    folder: Path
+    out: Path
+    overwrite: bool
+    is_done: bool
+
+    def stages(self) -> list[Stage]:
+        """All stages, in order."""
+        near = self._near_duplicate_stages() if self.config.near_duplicates else []
+        return [self._clean(), self._equal(), *near, self._keep(), self._finish()]
 
     @property
-    def documents(self) -> int:
-        return self.kept.total()
+    def _records(self) -> Path:
+        return self.folder / "records"
 
-    def keep(self, document: Document) -> None:
-        self.kept[document.file] += 1
-        self.characters[document.file] += len(document.text)
+    def _clean(self) -> Stage:
+        pipeline = [
+            steps.Read(self.tasks, self._records),
+            steps.Clean(self.config.personal_data, self._records),
+            steps.Judge(self.filters, self.config, self._records),
+        ]
+        if self.evaluation_sets:
+            pipeline.append(steps.Decontaminate(self.evaluation_sets, self.config.shared_span, self._records))
+        writer = steps.ShardWriter(self.folder / "cleaned")
+        signature = deduplicate.ExactSignature(self.folder / "hashes")
+        return Stage("clean", [*pipeline, writer, signature], len(self.tasks))
 
-    def drop(self, document: Document, reason: str) -> None:
-        by_file = self.dropped.setdefault(reason, Counter())
-        by_file[document.file] += 1
-        example = {"id": document.id, "file": document.file, "text": document.text[:SAMPLE_CHARACTERS]}
-        samples = self.samples.setdefault(reason, [])
-        # Reservoir sampling: every dropped document is as likely to be shown.
-        if len(samples) < SAMPLES:
-            samples.append(example)
-        elif (place := self._random.randrange(by_file.total())) < SAMPLES:
-            samples[place] = example
+    def _equal(self) -> Stage:
+        find = ExactFindDedups(
+            str(self.folder / "hashes"), str(self.folder / "equal-documents"), deduplicate.exact_config()
+        )
+        return Stage("equal", [find], 1)
 
-    def summary(self) -> str:
-        reasons = ", ".join(f"{reason} {counts.total():,}" for reason, counts in self.dropped.items())
-        return f"Dropped: {reasons}." if reasons else "The sources are empty."
+    def _different(self, recorder: steps.DropRecorder | None = None) -> list[Any]:
+        """The cleaned documents without those that equal an earlier one."""
+        drop = ExactDedupFilter(str(self.folder / "equal-documents"), deduplicate.exact_config(), recorder)
+        return [steps.ReadShard(self.folder / "cleaned"), drop]
 
-    def counts(self) -> dict[str, Any]:
-        files = sorted(self.kept | Counter({name: 1 for counts in self.dropped.values() for name in counts}))
-        return {
-            "documents": self.documents,
-            "characters": self.characters.total(),
-            "dropped": {reason: counts.total() for reason, counts in self.dropped.items()},
-            "sources": {
-                name: {
-                    "documents": self.kept[name],
-                    "characters": self.characters[name],
-                    "dropped": {reason: counts[name] for reason, counts in self.dropped.items() if counts[name]},
-                }
-                for name in files
-            },
-        }
+    def _near_duplicate_stages(self) -> list[Stage]:
+        signatures, pairs = str(self.folder / "signatures"), self.folder / "pairs"
+        config = deduplicate.minhash_config()
+        match = MinhashDedupBuckets(signatures, str(pairs), config=config, lines_to_buffer=1000)
+        return [
+            Stage("sign", [*self._different(), deduplicate.NearSignature(self.folder / "signatures")], len(self.tasks)),
+            Stage("match", [match], deduplicate.BUCKETS),
+            Stage("cluster", [deduplicate.KeepFirst(pairs, self.folder / "near-duplicates")], 1),
+        ]
 
-    def dropped_json(self, filters: Sequence[Filter]) -> str:
-        record = {
-            filter_.name: {
-                "threshold": filter_.threshold,
-                "dropped": self.dropped.get(filter_.name, Counter()).total(),
-                "examples": self.samples.get(filter_.name, []),
-            }
-            for filter_ in filters
-        }
-        return json.dumps(record, ensure_ascii=False, indent=1) + "\n"
+    def _keep(self) -> Stage:
+        pipeline = self._different(steps.DropRecorder("exact_duplicate", self._records))
+        if self.config.near_duplicates:
+            recorder = steps.DropRecorder("near_duplicate", self._records)
+            pipeline.append(MinhashDedupFilter(str(self.folder / "near-duplicates"), recorder))
+        pipeline += [steps.Keep(self._records), steps.CorpusWriter(self.folder / "documents")]
+        return Stage("keep", pipeline, len(self.tasks))
 
-
-def _keep(documents: Iterable[Document], filters: Sequence[Filter], tally: _Tally) -> Iterator[Document]:
-    for raw in documents:
-        document = Document(raw.id, clean(raw.text).strip(), raw.source, raw.license, clean(raw.title), raw.file)
-        reason = next((filter_.name for filter_ in filters if filter_.drops(document.text)), None)
-        if reason is None:
-            tally.keep(document)
-            yield document
-        else:
-            tally.drop(document, reason)
-
-
-# --- writing ----------------------------------------------------------------------------------------------------------
-
-
-def _write_shards(documents: Iterable[Document], directory: Path) -> None:
-    shard, room = 0, 0
-    stream: IO[str] | None = None
-    try:
-        for document in documents:
-            if stream is None or room <= 0:
-                if stream is not None:
-                    stream.close()
-                stream = open_text(directory / f"documents-{shard:05d}.jsonl.zst", "w")
-                shard, room = shard + 1, SHARD_CHARACTERS
-            stream.write(json.dumps(_row(document), ensure_ascii=False) + "\n")
-            room -= len(document.text)
-    finally:
-        if stream is not None:
-            stream.close()
-
-
-def _row(document: Document) -> dict[str, str]:
-    row = {"id": document.id, "text": document.text, "source": document.source, "license": document.license}
-    return row | {"title": document.title} if document.title else row
+    def _finish(self) -> Stage:
+        finish = Finish(
+            self.config,
+            self.filters,
+            self.rules,
+            self.folder / "documents",
+            self._records,
+            self.out,
+            self.overwrite,
+        )
+        return Stage("finish", [finish], 1)

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import islice
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -10,15 +12,18 @@ import numpy as np
 
 from jmed_jax import artifact
 from jmed_jax.artifact import Artifact
-from jmed_jax.corpus.documents import iter_corpus
+from jmed_jax.corpus.mixture import iter_mixture
 from jmed_jax.data.rows import Row, RowFormat, write_shards
 from jmed_jax.errors import InputError
 from jmed_jax.jsonl import field, read_jsonl
 from jmed_jax.progress import track
+from jmed_jax.tokenizer.clean import RULES_VERSION
 from jmed_jax.tokenizer.tokenizer import Tokenizer
 
 # Open rows among which best-fit looks for the tightest place.
 PACKING_BINS = 128
+# What a worker gets at one time: some hundred thousand characters.
+DOCUMENTS_A_BATCH = 128
 
 Overlong = Literal["drop", "truncate"]
 
@@ -43,45 +48,42 @@ class PackCounts:
     truncated: int = 0
 
 
-def pack_concat(documents: Iterable[Sequence[int]], row_length: int, pad_id: int, counts: PackCounts) -> Iterator[Row]:
+def pack_concat(
+    documents: Iterable[Sequence[int] | np.ndarray], row_length: int, pad_id: int, counts: PackCounts
+) -> Iterator[Row]:
     """Join documents end to end and cut every `row_length` tokens (arXiv 2412.16423 §2.4.1).
 
     A document cut in two goes on in the next row under a segment id of its own; only the last row is padded.
     """
-    tokens: list[int] = []
-    segments: list[int] = []
-    segment = 0
+    tokens, segments = _empty_row(row_length, pad_id)
+    filled = segment = 0
     for document in documents:
         counts.documents += 1
         counts.tokens += len(document)
         position = 0
         while position < len(document):
-            if not tokens:
-                segment = 0
             segment += 1
-            piece = document[position : position + row_length - len(tokens)]
-            position += len(piece)
-            tokens.extend(piece)
-            segments.extend([segment] * len(piece))
-            if len(tokens) == row_length:
-                yield _pretraining_row(tokens, segments, row_length, pad_id, counts)
-                tokens, segments = [], []
-    if tokens:
-        yield _pretraining_row(tokens, segments, row_length, pad_id, counts)
+            size = min(len(document) - position, row_length - filled)
+            tokens[filled : filled + size] = document[position : position + size]
+            segments[filled : filled + size] = segment
+            position += size
+            filled += size
+            if filled == row_length:
+                yield _pretraining_row(tokens, segments, counts)
+                tokens, segments = _empty_row(row_length, pad_id)
+                filled = segment = 0
+    if filled:
+        yield _pretraining_row(tokens, segments, counts)
 
 
-def _pretraining_row(
-    tokens: Sequence[int], segments: Sequence[int], row_length: int, pad_id: int, counts: PackCounts
-) -> Row:
-    padding = row_length - len(tokens)
-    row = Row(
-        np.pad(np.array(tokens, np.int32), (0, padding), constant_values=pad_id),
-        np.pad(np.array(segments, np.int32), (0, padding)),
-        np.pad(np.ones(len(tokens), bool), (0, padding)),
-    )
+def _empty_row(row_length: int, pad_id: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.full(row_length, pad_id, np.int32), np.zeros(row_length, np.int32)
+
+
+def _pretraining_row(tokens: np.ndarray, segments: np.ndarray, counts: PackCounts) -> Row:
     # The first token of a row is nobody's target.
-    counts.target_tokens += len(tokens) - 1
-    return row
+    counts.target_tokens += int((segments > 0).sum()) - 1
+    return Row(tokens, segments, segments > 0)
 
 
 def pack_fit(examples: Sequence[Example], row_length: int, pad_id: int, counts: PackCounts) -> Iterator[Row]:
@@ -105,12 +107,43 @@ def pack_fit(examples: Sequence[Example], row_length: int, pad_id: int, counts: 
         yield Row(np.where(segment_ids > 0, row["tokens"], pad_id).astype(np.int32), segment_ids, loss_mask)
 
 
-def encode_documents(tokenizer: Tokenizer, texts: Iterable[str], counts: PackCounts) -> Iterator[list[int]]:
-    """Documents as `<|begin_of_text|>` + text + `<|end_of_text|>`."""
-    for text in texts:
-        ids = tokenizer.encode(text)
-        counts.target_bytes += len(tokenizer.decode(ids).encode())
-        yield [tokenizer.bos_id, *ids, tokenizer.eos_id]
+def encode_documents(
+    tokenizer: Tokenizer, texts: Iterable[str], counts: PackCounts, *, workers: int = 1
+) -> Iterator[np.ndarray]:
+    """Documents of a corpus as `<|begin_of_text|>` + text + `<|end_of_text|>`, int32 [length], in their order.
+
+    Args:
+        texts: cleaned by the rules of the tokenizer.
+        workers: processes that encode; the ids are the same.
+    """
+    iterator = iter(texts)
+    batches = iter(lambda: list(islice(iterator, DOCUMENTS_A_BATCH)), [])
+    if workers == 1:
+        encoded = (_encode_batch(tokenizer, batch) for batch in batches)
+    else:
+        from joblib import Parallel, delayed
+
+        # Only so many batches are read ahead: a corpus does not fit into memory.
+        parallel = Parallel(n_jobs=workers, return_as="generator", pre_dispatch="3 * n_jobs", batch_size=1)
+        encoded = parallel(delayed(_encode_batch)(tokenizer.path, batch) for batch in batches)
+    for documents, text_bytes in encoded:
+        counts.target_bytes += text_bytes
+        yield from documents
+
+
+def _encode_batch(tokenizer: Tokenizer | Path, texts: Sequence[str]) -> tuple[list[np.ndarray], int]:
+    """Ids of the texts, and their UTF-8 bytes: decoding gives a cleaned text back as it was."""
+    if isinstance(tokenizer, Path):
+        tokenizer = _load_tokenizer(tokenizer)
+    bos, eos, core = tokenizer.bos_id, tokenizer.eos_id, tokenizer.core
+    documents = [np.array([bos, *core.encode_cleaned(text), eos], np.int32) for text in texts]
+    return documents, sum(len(text.encode()) for text in texts)
+
+
+# Once a worker, with its cache of words.
+@lru_cache(maxsize=1)
+def _load_tokenizer(path: Path) -> Tokenizer:
+    return Tokenizer.load(path)
 
 
 def read_conversations(paths: Sequence[Path]) -> Iterator[tuple[str, list[dict[str, str]]]]:
@@ -172,19 +205,29 @@ def _truncate_prompt(example: Example, row_length: int) -> Example | None:
     return Example(example.tokens[keep], example.loss_mask[keep])
 
 
-def pack_corpus(tokenizer_path: Path, corpus: Path, out: Path, *, row_length: int, overwrite: bool = False) -> Artifact:
-    """Write a corpus artefact as pre-training rows (mode `concat`).
+def pack_corpus(
+    tokenizer_path: Path, corpus: Path, out: Path, *, row_length: int, workers: int = 1, overwrite: bool = False
+) -> Artifact:
+    """Write a corpus artefact as pre-training rows (mode `concat`), every source as often as the mixture says.
+
+    Args:
+        workers: processes that encode; the rows are the same.
 
     Raises:
-        InputError: an input artefact is damaged, or `out` exists.
+        InputError: an input artefact is damaged or made by other cleaning rules, or `out` exists.
     """
     artifact.check_free(out, overwrite)
     source = artifact.open_artifact(corpus, "corpus")
+    if source.config["cleaning_rules"] != RULES_VERSION:
+        rules = source.config["cleaning_rules"]
+        raise InputError(f"{corpus}: cleaned by rules {rules}, not by today's, {RULES_VERSION}. Build it again.")
     tokenizer = Tokenizer.load(tokenizer_path)
     counts = PackCounts()
-    total = source.counts.get("documents")
-    texts = track(iter_corpus(corpus), "pack", total=total, unit="documents")
-    rows = pack_concat(encode_documents(tokenizer, texts, counts), row_length, tokenizer.pad_id, counts)
+    epochs = source.config["epochs"]
+    total = round(sum(epochs[name] * entry["documents"] for name, entry in source.counts["sources"].items()))
+    texts = (row["text"] for row in track(iter_mixture(corpus), "pack", total=total, unit="documents"))
+    documents = encode_documents(tokenizer, texts, counts, workers=workers)
+    rows = pack_concat(documents, row_length, tokenizer.pad_id, counts)
     # Pre-training never meets the chat tokens: its vocabulary is the Unigram pieces alone.
     return _write(
         rows,

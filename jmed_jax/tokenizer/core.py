@@ -81,7 +81,11 @@ class TokenizerCore:
 
     def encode(self, text: str) -> list[int]:
         """Clean `text` and return its ids; none is a control token. No piece crosses a boundary between words."""
-        return self.encode_words(self.segmenter.words(clean(text)))
+        return self.encode_cleaned(clean(text))
+
+    def encode_cleaned(self, text: str) -> list[int]:
+        """As `encode`, for a text that `clean` has been through."""
+        return self.encode_words(self.segmenter.words(text))
 
     def encode_words(self, words: Iterable[str]) -> list[int]:
         """Return the ids of the words of a cleaned text."""

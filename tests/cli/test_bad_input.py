@@ -18,7 +18,8 @@ from tests.evaluate.rows import exam_row, write_rows
     [
         ("nonsense", "invalid choice: 'nonsense'"),
         ("corpus", "COMMAND. See jmed corpus --help."),
-        ("corpus build", "SOURCE, --out. See jmed corpus build --help."),
+        ("corpus build", "required: --out. See jmed corpus build --help."),
+        ("corpus build --out out", "give SOURCE files or directories, or --config FILE, not both"),
         ("train --run run", "CONFIG. See jmed train --help."),
         ("train missing.py --run run", "missing.py: no such configuration file"),
         ("plan missing.py --device-memory-gib much", "invalid float value: 'much'"),
@@ -77,7 +78,8 @@ def test_configuration_files(text: str, message: str, refuse: Refuse, tmp_path: 
     ("content", "message"),
     [
         ('{"body": "発熱"}\n', ':1: no "text" field (found: body). Name the field with --text-field body.'),
-        ('{"text": "発熱"}\n{"text": \n', ":2: not JSON"),
+        ('{"text": \n', "a.jsonl:1: not JSON, and no usable record in the file"),
+        ('{"text": "発熱"}\n', "no document is left. Dropped: too_short 1"),
         ("", "no document is left"),
     ],
 )

@@ -18,6 +18,7 @@ from jmed_jax.train import loop
 from jmed_jax.train.metrics import read_metrics
 from jmed_jax.train.run import open_run
 from tests.cli.conftest import Ask, Workshop, run
+from tests.corpus.texts import document
 from tests.evaluate.rows import exam_row, write_rows
 
 PROMPT = "主訴は発熱。"
@@ -56,9 +57,7 @@ def test_conversations_are_counted_by_task(ask: Ask, workshop: Workshop, tmp_pat
 
 def test_artifacts_report_their_counts(ask: Ask, tmp_path: Path) -> None:
     source = tmp_path / "notes.jsonl"
-    write_rows(
-        source, [{"body": f"{n}歳の男性が発熱と咳嗽を主訴に受診し、市中肺炎と診断された。"} for n in range(40, 60)]
-    )
+    write_rows(source, [{"body": document(seed)} for seed in range(20)])
     result = ask("corpus", "build", source, "--text-field", "body", "--out", tmp_path / "corpus")
     assert result["counts"]["documents"] == 20
     assert result["fingerprint"] == open_artifact(tmp_path / "corpus", "corpus").fingerprint

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 
 from jmed_jax import artifact
 from jmed_jax.artifact import Artifact
+from jmed_jax.corpus.config import CorpusConfig, SourceConfig
 from jmed_jax.corpus.pipeline import build_corpus
+from jmed_jax.data import pack
 from jmed_jax.data.pack import (
     Example,
     PackCounts,
@@ -204,7 +206,8 @@ def test_conversations_of_which_none_fits_are_refused(tokenizer: Tokenizer, thre
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("corpus")
     write_jsonl(path / "notes.jsonl", [{"id": str(i), "text": text} for i, text in enumerate(TEXTS)])
-    return build_corpus([path / "notes.jsonl"], path / "corpus").path
+    sources = (SourceConfig("notes", ("notes.jsonl",), skip_filters=("too_short",)),)
+    return build_corpus(CorpusConfig("notes", sources), path / "corpus", data=path).path
 
 
 def test_a_corpus_comes_back_from_its_rows(tokenizer: Tokenizer, corpus: Path, tmp_path: Path) -> None:
@@ -220,6 +223,37 @@ def test_a_corpus_comes_back_from_its_rows(tokenizer: Tokenizer, corpus: Path, t
     }
     assert (rows.counts["rows"], rows.counts["documents"], rows.counts["tokens"]) == (len(packed), len(TEXTS), len(ids))
     assert rows.counts["target_bytes"] == sum(len(clean(text).encode()) for text in TEXTS)
+
+
+def test_two_processes_make_the_same_rows(
+    tokenizer: Tokenizer, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pack, "DOCUMENTS_A_BATCH", 2)
+    one = pack_corpus(tokenizer.path, corpus, tmp_path / "one", row_length=32)
+    two = pack_corpus(tokenizer.path, corpus, tmp_path / "two", row_length=32, workers=2)
+    assert two.fingerprint == one.fingerprint
+    assert two.counts == one.counts
+
+
+def test_documents_are_packed_as_often_as_the_mixture_says(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    for name, text in (("a", TEXTS[0]), ("b", TEXTS[1])):
+        write_jsonl(tmp_path / f"{name}.jsonl", [{"id": "0", "text": text, "license": "CC0"}])
+    skip = ("too_short",)
+    sources = (
+        SourceConfig("a", ("a.jsonl",), epochs=3, skip_filters=skip),
+        SourceConfig("b", ("b.jsonl",), skip_filters=skip),
+    )
+    corpus = build_corpus(CorpusConfig("mixed", sources), tmp_path / "corpus", data=tmp_path)
+    rows = pack_corpus(tokenizer.path, corpus.path, tmp_path / "rows", row_length=32)
+    assert rows.counts["documents"] == 4
+
+
+def test_a_corpus_of_other_cleaning_rules_is_refused(
+    tokenizer: Tokenizer, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pack, "RULES_VERSION", 99)
+    with pytest.raises(InputError, match=r"not by today's, 99\. Build it again"):
+        pack_corpus(tokenizer.path, corpus, tmp_path / "rows", row_length=32)
 
 
 def test_an_existing_output_is_kept(tokenizer: Tokenizer, corpus: Path, tmp_path: Path) -> None:

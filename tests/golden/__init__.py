@@ -25,7 +25,7 @@ STEPS, LENGTH, IDS, BATCHES = 20, 64, 50, 2
 
 def golden_config() -> ExperimentConfig:
     """The tiny experiment as it stands, on short rows and over 20 steps: the whole schedule in a few seconds."""
-    config = load_config(CONFIG)
+    config = load_config(CONFIG, ExperimentConfig)
     model = replace(config.model, context_length=LENGTH)
     train = replace(config.train, steps=STEPS, compute_dtype="float32")
     # A rate of its own: 20 steps must get somewhere, whatever rate suits the whole run.

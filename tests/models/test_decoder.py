@@ -14,7 +14,7 @@ import pytest
 from flax import nnx
 from jax import Array
 
-from jmed_jax.config import ModelConfig, load_config
+from jmed_jax.config import ExperimentConfig, ModelConfig, load_config
 from jmed_jax.models import attention, decoder
 from jmed_jax.models.decoder import Decoder, abstract_parameters, initialize_parameters, neftune_noise
 from tests.tiny import LENGTH, MODEL, VOCAB
@@ -28,12 +28,12 @@ def count(config: ModelConfig) -> int:
 
 
 def test_the_paper_s_model_has_exactly_1191282688_parameters() -> None:
-    model = load_config(CONFIGS / "ncvc_slm_1b.py").model
+    model = load_config(CONFIGS / "ncvc_slm_1b.py", ExperimentConfig).model
     assert count(model) == model.num_parameters == 1_191_282_688
 
 
 def test_a_gated_mlp_would_give_1_59_billion() -> None:
-    model = replace(load_config(CONFIGS / "ncvc_slm_1b.py").model, gated_mlp=True)
+    model = replace(load_config(CONFIGS / "ncvc_slm_1b.py", ExperimentConfig).model, gated_mlp=True)
     assert count(model) == model.num_parameters
     assert round(count(model) / 1e9, 2) == 1.59
 

@@ -1,0 +1,148 @@
+"""`jmed data` and `jmed pack`: instruction data, and text as packed rows."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from jmed_jax.cli.arguments import (
+    Commands,
+    add_command,
+    add_group,
+    add_output,
+    add_prompts,
+    add_tokenizer,
+    positive,
+)
+from jmed_jax.cli.streams import report_artifact
+from jmed_jax.errors import InputError
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the commands of this module."""
+    _add_data(add_group(commands, "data", "Make data", example="jmed data sample --out out/sample"))
+    _add_pack(commands)
+
+
+# --- data -------------------------------------------------------------------------------------------------------------
+
+
+def _add_data(group: Commands) -> None:
+    parser = add_command(
+        group,
+        "sample",
+        _sample,
+        "Write the synthetic sample: texts, terms and questions, all invented",
+        example="jmed data sample --out out/sample",
+    )
+    add_output(parser)
+    parser.add_argument("--seed", type=int, default=0, help="another seed gives other texts (default: 0)")
+
+    parser = add_command(
+        group,
+        "conversations",
+        _conversations,
+        "Write training conversations of benchmark tasks, for `jmed pack --mode fit`",
+        example="jmed data conversations --tasks jmed_llm --data out/sample --balance --out out/conversations.jsonl",
+    )
+    parser.add_argument("--tasks", required=True, metavar="A,B", help="tasks and groups, separated by commas")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder that holds jmed_llm/train")
+    add_output(parser, metavar="FILE.jsonl")
+    parser.add_argument("--balance", action="store_true", help="draw rows so that every answer is equally frequent")
+    text = "leave out rows whose source also stands in a test set"
+    parser.add_argument("--exclude-test-documents", action="store_true", help=text)
+    parser.add_argument("--limit-per-task", type=positive, metavar="N", help="draw at most so many rows of a task")
+    parser.add_argument("--seed", type=int, default=0, help="of the drawing (default: 0)")
+    add_prompts(parser)
+
+
+def _sample(args: Namespace) -> dict[str, Any]:
+    from jmed_jax.artifact import check_free, replacing_directory
+    from jmed_jax.sample.generate import write_sample
+
+    check_free(args.out, args.overwrite)
+    with replacing_directory(args.out) as directory:
+        write_sample(directory, seed=args.seed)
+    print(f"{args.out}: the synthetic sample, in the layout that `jmed quickstart --data` reads")
+    return {"out": str(args.out), "seed": args.seed}
+
+
+def _conversations(args: Namespace) -> dict[str, Any]:
+    from jmed_jax.artifact import check_free
+    from jmed_jax.evaluate.instruction import write_conversations
+    from jmed_jax.evaluate.tasks import expand_tasks
+
+    check_free(args.out, args.overwrite)
+    counts = write_conversations(
+        expand_tasks(args.tasks),
+        args.data,
+        args.out,
+        exclude_test_documents=args.exclude_test_documents,
+        balance=args.balance,
+        seed=args.seed,
+        limit_per_task=args.limit_per_task,
+        prompts=args.prompts,
+    )
+    by_task = ", ".join(f"{task} {count:,}" for task, count in counts.items())
+    print(f"{args.out}: {sum(counts.values()):,} conversations ({by_task})")
+    return {"out": str(args.out), "conversations": sum(counts.values()), "tasks": counts}
+
+
+# --- pack -------------------------------------------------------------------------------------------------------------
+
+
+def _add_pack(commands: Commands) -> None:
+    parser = add_command(
+        commands,
+        "pack",
+        _pack,
+        "Encode text and pack it into rows of a fixed length, for `jmed train`",
+        example="jmed pack --mode concat --tokenizer tokenizer --corpus corpus --row-length 512 --out rows\n"
+        "jmed pack --mode fit --tokenizer tokenizer --conversations conversations.jsonl --row-length 512 --out rows",
+    )
+    text = "concat: documents end to end, for pre-training; fit: whole conversations, for instruction tuning"
+    parser.add_argument("--mode", choices=("concat", "fit"), required=True, help=text)
+    add_tokenizer(parser)
+    parser.add_argument("--corpus", type=Path, metavar="DIR", help="made by `jmed corpus build`, for concat")
+    text = 'JSON Lines of {"messages": […]}, for fit'
+    parser.add_argument("--conversations", type=Path, nargs="+", metavar="FILE", help=text)
+    parser.add_argument("--row-length", type=positive, required=True, metavar="N", help="tokens of a row")
+    text = "what happens to conversations longer than a row (fit; default: drop)"
+    parser.add_argument("--overlong", choices=("drop", "truncate"), help=text)
+    text = "processes that encode (concat; default: 1)"
+    parser.add_argument("--workers", type=positive, default=1, metavar="N", help=text)
+    add_output(parser)
+
+
+def _pack(args: Namespace) -> dict[str, Any]:
+    from jmed_jax.data.pack import pack_conversations, pack_corpus
+
+    _check_pack_arguments(args)
+    if args.mode == "concat":
+        rows = pack_corpus(
+            args.tokenizer,
+            args.corpus,
+            args.out,
+            row_length=args.row_length,
+            workers=args.workers,
+            overwrite=args.overwrite,
+        )
+    else:
+        rows = pack_conversations(
+            args.tokenizer,
+            args.conversations,
+            args.out,
+            row_length=args.row_length,
+            overlong=args.overlong or "drop",
+            overwrite=args.overwrite,
+        )
+    return report_artifact(rows)
+
+
+def _check_pack_arguments(args: Namespace) -> None:
+    needed, other = ("corpus", "conversations") if args.mode == "concat" else ("conversations", "corpus")
+    if not getattr(args, needed) or getattr(args, other):
+        raise InputError(f"--mode {args.mode} takes --{needed}, and no --{other}. See jmed pack --help.")
+    if args.mode == "fit" and args.workers > 1:
+        raise InputError("--workers is for --mode concat: conversations are packed in one process.")
+    if args.mode == "concat" and args.overlong:
+        raise InputError("--overlong is for --mode fit: concat cuts every document at the row's end.")
