@@ -1,8 +1,9 @@
-"""`jmed tokenizer`: train, encode, decode, stats."""
+"""`jmed tokenizer`: train, encode, decode, stats, report."""
 
 import dataclasses
+import json
 from argparse import Namespace
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ def add_commands(commands: Commands) -> None:
     _add_encode(group)
     _add_decode(group)
     _add_stats(group)
+    _add_report(group)
 
 
 # --- train ------------------------------------------------------------------------------------------------------------
@@ -164,19 +166,105 @@ def _add_stats(group: Commands) -> None:
 
 
 def _stats(args: Namespace) -> dict[str, Any]:
-    from jmed_jax.tokenizer.tokenizer import Tokenizer, tokenizer_stats
+    from jmed_jax.tokenizer.report import tokenizer_stats
+    from jmed_jax.tokenizer.tokenizer import Tokenizer
 
     tokenizer = Tokenizer.load(args.tokenizer)
-    stats = tokenizer_stats(tokenizer, chain.from_iterable(_texts(path, args.text_field) for path in args.sources))
+    stats = tokenizer_stats(tokenizer, texts_of(args.sources, args.text_field))
     print_table(("", "value"), list(stats.items()))
     return stats
+
+
+def texts_of(sources: Iterable[Path], text_field: str) -> Iterator[str]:
+    """Yield the texts of files and of corpora made by `jmed corpus build`, one after the other."""
+    return chain.from_iterable(_texts(source, text_field) for source in sources)
 
 
 def _texts(source: Path, text_field: str) -> Iterator[str]:
     from jmed_jax.artifact import MANIFEST
     from jmed_jax.corpus.documents import iter_corpus
-    from jmed_jax.corpus.sources import read_documents
+    from jmed_jax.corpus.sources import iter_texts
 
-    if (source / MANIFEST).is_file():
-        return iter_corpus(source)
-    return (document.text for document in read_documents([source], text_field=text_field))
+    return iter_corpus(source) if (source / MANIFEST).is_file() else iter_texts(source, text_field=text_field)
+
+
+# --- report -----------------------------------------------------------------------------------------------------------
+
+PLAIN_MODEL = "plain.model"
+
+
+def _add_report(group: Commands) -> None:
+    parser = add_command(
+        group,
+        "report",
+        _report,
+        "Compare a tokenizer with a plain Unigram and with Qwen2's on held-out general and medical text",
+        example="jmed tokenizer report --tokenizer out/tokenizer --train-plain out/corpus --qwen qwen2/ "
+        "--terms out/dictionary --general held-out-news.jsonl --medical held-out-records.jsonl --out out/report",
+    )
+    add_tokenizer(parser)
+    plain = parser.add_mutually_exclusive_group()
+    text = "an earlier report, whose plain Unigram (sentencepiece's, without MeCab) is used again"
+    plain.add_argument("--plain", type=Path, metavar="DIR", help=text)
+    text = "train one of the same vocabulary on these, which should be the tokenizer's own training texts"
+    plain.add_argument("--train-plain", type=Path, nargs="+", metavar="SOURCE", help=text)
+    text = "tokenizer of Qwen2: a directory with vocab.json and merges.txt"
+    parser.add_argument("--qwen", type=Path, metavar="DIR", help=text)
+    for name in ("general", "medical"):
+        text = f"{name} text: files or corpora that no tokenizer was trained on, for there it looks too good"
+        parser.add_argument(f"--{name}", type=Path, nargs="+", metavar="SOURCE", required=True, help=text)
+    parser.add_argument("--text-field", default="text", metavar="NAME", help="of a JSON object (default: text)")
+    text = "made by `jmed dictionary build`: also count its terms that are one token"
+    parser.add_argument("--terms", type=Path, metavar="DIR", help=text)
+    add_output(parser)
+
+
+def _report(args: Namespace) -> dict[str, Any]:
+    from jmed_jax import artifact
+    from jmed_jax.page.tokenizer_chart import draw_tokenizer_report
+    from jmed_jax.tokenizer.plain import train_plain_unigram
+    from jmed_jax.tokenizer.report import our_encoder, plain_encoder, qwen_encoder, tokenizer_report
+    from jmed_jax.tokenizer.tokenizer import Tokenizer
+
+    artifact.check_free(args.out, args.overwrite)
+    tokenizer = Tokenizer.load(args.tokenizer)
+    encoders = [our_encoder(tokenizer)]
+    if args.qwen:
+        encoders.append(qwen_encoder(args.qwen))
+    with artifact.create(args.out, "tokenizer_report", _sources(args), overwrite=args.overwrite) as draft:
+        draft.inputs["tokenizer"] = tokenizer.fingerprint
+        if args.train_plain:
+            config = TokenizerConfig(**artifact.open_artifact(args.tokenizer, "tokenizer").config)
+            train_plain_unigram(texts_of(args.train_plain, args.text_field), config, draft.path / PLAIN_MODEL)
+        if args.train_plain or args.plain:
+            encoders.insert(1, plain_encoder((args.plain or draft.path) / PLAIN_MODEL))
+        general, medical = (texts_of(sources, args.text_field) for sources in (args.general, args.medical))
+        report = tokenizer_report(encoders, general, medical, args.terms)
+        (draft.path / "report.json").write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", "utf-8")
+        draw_tokenizer_report(report, [draft.path / "report.svg", draft.path / "report.png"])
+    _print_report(report)
+    print(f"\n{args.out}: report.json, report.svg, report.png")
+    return {"out": str(args.out), **report}
+
+
+def _sources(args: Namespace) -> dict[str, Any]:
+    """The names of what was measured, for the manifest."""
+    return {name: [path.name for path in getattr(args, name)] for name in ("general", "medical")}
+
+
+def _print_report(report: Mapping[str, Any]) -> None:
+    names = list(report["tokenizers"])
+    for part in ("general", "medical"):
+        text = report[part]
+        size = f"{part}: {text['documents']:,} documents, {text['characters']:,} characters, {text['words']:,} words"
+        measures = [measure for measure in text["tokenizers"][names[0]] if measure != "tokens"]
+        rows = [(measure, *(text["tokenizers"][name][measure] for name in names)) for measure in measures]
+        print_table((size, *names), rows)
+        print()
+    if report["terms"]:
+        rows = [
+            (f"{kind}, {label} ({entry['terms']:,})", *(entry["tokenizers"][name]["one_token"] for name in names))
+            for part, label in (("listed", "listed"), ("in_text", "in medical text"))
+            for kind, entry in report["terms"][part].items()
+        ]
+        print_table(("terms that are one token", *names), rows)

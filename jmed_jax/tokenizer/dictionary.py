@@ -1,282 +1,261 @@
-"""The MeCab user dictionary of disease and drug names, from term lists as their publishers distribute them.
+"""The MeCab user dictionary of disease and drug names.
 
 arXiv 2412.16423 §2.2 uses the disease names of J-Medic (MANBYO); drug names and the other lists are our choice.
 """
 
-import csv
 import re
 import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from jmed_jax import artifact
 from jmed_jax.artifact import Artifact
 from jmed_jax.errors import InputError
-from jmed_jax.jsonl import read_lines
+from jmed_jax.jsonl import open_text, read_lines
 from jmed_jax.progress import track
 from jmed_jax.tokenizer.clean import clean
 from jmed_jax.tokenizer.core import USER_DICTIONARY_FILE
+from jmed_jax.tokenizer.morphology import open_tagger
+from jmed_jax.tokenizer.term_conflicts import Claims, Problem
+from jmed_jax.tokenizer.term_lists import RELIABILITY_LEVELS, ListEntry, find_lists, read_list
 
 TERMS_FILE = "terms.tsv"
-SUFFIXES = (".csv", ".csv.gz", ".tsv", ".tsv.gz", ".txt", ".txt.gz")
+CONFLICTS_FILE = "conflicts.tsv"
+TERM_COLUMNS = ("term", "source", "kind", "reading")
 
 # A term costs what ipadic's own words for it cost together, less this for each boundary between them that it saves.
 # So a term is always cheaper than any chain of shorter terms, and a longer word of ordinary language that overlaps one
-# of its ends still wins. Measured with 3,000 of 82,872 terms in five clinical sentences each, and on 441,431 characters
-# of laws, Wikipedia and novels: 500 keeps 77.6 % of the terms whole, 1,000 91.3 %, 2,000 97.9 %; the rest are mostly
-# part of a longer term (右 + 下肢深部静脈血栓). Ordinary text gets 4 word boundaries that ipadic alone does not set;
-# with 5,000 it gets 14.
+# of its ends still wins. Measured by `jmed dictionary check` with 4,000 terms of each kind in five sentences each, and
+# on 2.0 M characters of laws, Wikipedia and novels (1.24 M words) for boundaries that ipadic alone does not set:
+#                      whole: disease   drug     term     split
+#   名詞,固有名詞 2,000    99.49 %   99.89 %  99.54 %      36
+#   名詞,一般    1,000     99.51 %   99.85 %  99.56 %      33
+#   名詞,一般    2,000     99.93 %   99.92 %  99.82 %      34
+#   名詞,一般    3,000     99.97 %   99.93 %  99.93 %      50
+#   名詞,サ変接続 2,000    96.45 %   99.88 %  99.68 %      16
+#   ipadic alone           1.5 %    51.0 %   13.4 %       0
+# As a common noun a term connects cheaply to 性, 症, 後 and 疑い, as the words inside it do; as a proper noun it pays
+# for them and loses to its own parts. As a noun that する follows (サ変接続) it loses before 症.
 MARGIN = 2000
-# ipadic's context of 名詞,固有名詞,一般. Its connections to the ends of a sentence are small and stay in the cost.
-CONTEXT = 1288
 LARGEST_COST = 32_767
+# The published lists together need four rounds of making terms cheaper than shorter terms within them.
+MOST_ROUNDS = 8
+
+# ipadic's number of this part of speech in its table of connection costs.
+CONTEXT, PART_OF_SPEECH = 1285, "名詞,一般,*,*"
 
 SHORTEST_TERM, LONGEST_TERM = 2, 40
-# Glossaries hold ordinary words beside the names: 第一, 大きさ, 第2.
+# Glossaries hold ordinary words beside the names: 第一, 大きさ, 第2. Three characters would let in 人類学 and 所長, and
+# ordinary text would get 255 new boundaries instead of 34.
 SHORTEST_GENERAL_TERM = 4
 _ORDINARY = re.compile("[ぁ-ゖ0-9]")
 
 
 @dataclass(frozen=True)
 class Term:
-    """A name, the list it came from, and "disease", "drug" or "term"."""
+    """A name as it is in text, the list it came from, "disease", "drug" or "term", and its katakana reading or ""."""
 
     text: str
     source: str
     kind: str
+    reading: str = ""
 
 
-Row = dict[str, str]
-
-
-@dataclass(frozen=True)
-class _Format:
-    """A published list, recognised by columns that its header must have."""
-
-    columns: frozenset[str]
-    kind: str
-    names: Callable[[Row], Iterable[str]]
-
-
-def build_dictionary(sources: Sequence[Path], out: Path, *, overwrite: bool = False) -> Artifact:
-    """Compile term lists into a "dictionary" artefact: `terms.tsv` and `user.dic`.
+def build_dictionary(
+    sources: Sequence[Path],
+    out: Path,
+    *,
+    reliability: str = "E",
+    encoding: str | None = None,
+    overwrite: bool = False,
+) -> Artifact:
+    """Compile term lists into a "dictionary" artefact: `terms.tsv`, `user.dic` and `conflicts.tsv`.
 
     Args:
         sources: term lists, or directories, of which every recognised list is read.
         out: the artefact's directory.
+        reliability: the last level of MANBYO that is taken, from S, A, B, C, D, E, F; lists without levels count whole.
+        encoding: of lists that are not UTF-8.
 
     Raises:
         InputError: a list is missing or not recognised, no term is left, or `out` exists.
     """
     artifact.check_free(out, overwrite)
-    files = _list_files(sources)
-    terms = _read_terms(files)
+    if reliability not in RELIABILITY_LEVELS:
+        raise InputError(f"reliability {reliability!r}: MANBYO's levels are {', '.join(RELIABILITY_LEVELS)}.")
+    files = find_lists(sources, encoding=encoding)
+    terms, claims = _read_terms(files, reliability, encoding)
     if not terms:
         raise InputError(f"{', '.join(map(str, sources))}: no usable term. Terms have 2 to 40 characters, no spaces.")
-    config = {"morphology": "ipadic", "margin": MARGIN, "sources": [path.name for path in files]}
+    config = {
+        "morphology": "ipadic",
+        "margin": MARGIN,
+        "reliability": reliability,
+        "sources": [path.name for path in files],
+    }
     with artifact.create(out, "dictionary", config, overwrite=overwrite) as draft:
-        words = _words_with_costs(terms)
-        _write_terms(terms, draft.path / TERMS_FILE)
-        _compile(words, draft.path / USER_DICTIONARY_FILE)
+        entries, known = _compile_terms(terms, draft.path / USER_DICTIONARY_FILE)
+        problems = [*claims.problems(), *(Problem(t.text, "already a word of ipadic", t.source) for t in known)]
+        _write_table(TERM_COLUMNS, ((t.text, t.source, t.kind, t.reading) for t in terms), draft.path / TERMS_FILE)
+        _write_table(("surface", "problem", "detail"), problems, draft.path / CONFLICTS_FILE)
         draft.inputs.update({path.name: artifact.file_sha256(path) for path in files})
-        kinds = Counter(term.kind for term in terms)
-        draft.counts.update(terms=len(terms), words=len(words), kinds=dict(sorted(kinds.items())))
+        draft.counts.update(
+            terms=len(terms),
+            words=entries,
+            with_reading=sum(bool(term.reading) for term in terms),
+            kinds=_counted(term.kind for term in terms),
+            problems=_counted(problem.problem for problem in problems),
+        )
     return artifact.open_artifact(out, "dictionary")
 
 
-# --- reading ----------------------------------------------------------------------------------------------------------
+def read_terms(dictionary: Path) -> list[Term]:
+    """The terms of a "dictionary" artefact.
+
+    Raises:
+        InputError: `dictionary` is none.
+    """
+    artifact.open_artifact(dictionary, "dictionary")
+    rows = (line.split("\t") for _, line in read_lines(dictionary / TERMS_FILE))
+    next(rows)
+    return [Term(*row) for row in rows]
 
 
-def _list_files(sources: Sequence[Path]) -> list[Path]:
-    files: list[Path] = []
-    for source in sources:
-        if not source.is_dir():
-            files.append(source)
-            continue
-        candidates = [path for path in sorted(source.iterdir()) if path.name.endswith(SUFFIXES)]
-        recognised = [path for path in candidates if _is_plain(path) or _find_format(_header(path)) is not None]
-        if not recognised:
-            raise InputError(f"{source}: no term list in this directory. {_understood()}")
-        files += recognised
-    return files
+def _counted(names: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(names).items()))
 
 
-def _read_terms(files: Sequence[Path]) -> list[Term]:
-    """Every usable term once, under the first list that has it."""
+def _read_terms(files: Sequence[Path], reliability: str, encoding: str | None) -> tuple[list[Term], Claims]:
+    """Every usable term once, under the first list that has it, and what the lists say of it."""
+    taken = RELIABILITY_LEVELS[: RELIABILITY_LEVELS.index(reliability) + 1]
     terms: dict[str, Term] = {}
+    claims = Claims()
     for path in files:
-        for name, kind in track(_read_names(path), f"Reading {path.name}", unit="names"):
-            text = clean(name)
-            if text not in terms and is_usable(text, kind):
-                terms[text] = Term(text, path.name, kind)
-    return list(terms.values())
+        for entry in track(read_list(path, encoding=encoding), f"Reading {path.name}", unit="entries"):
+            if entry.uncoded or (entry.reliability and entry.reliability not in taken):
+                reason = "MANBYO has no code" if entry.uncoded else f"MANBYO's level is below {reliability}"
+                claims.drop(clean(entry.name), reason, path.name)
+                continue
+            for term in _terms_of(entry, path.name):
+                if (unusable := reason_to_drop(term.text, term.kind)) is not None:
+                    claims.drop(term.text, unusable, path.name)
+                    continue
+                claims.add(term.text, entry, path.name)
+                known = terms.setdefault(term.text, term)
+                if term.reading and not known.reading:
+                    terms[term.text] = Term(known.text, known.source, known.kind, term.reading)
+    return list(terms.values()), claims
 
 
-def _read_names(path: Path) -> Iterator[tuple[str, str]]:
-    if _is_plain(path):
-        kind = "drug" if "drug" in path.name else "disease" if "disease" in path.name else "term"
-        yield from ((line.strip(), kind) for _, line in read_lines(path) if line.strip())
-        return
-    header = _header(path)
-    found = _find_format(header)
-    if found is None:
-        raise InputError(f"{path}: unknown columns {','.join(header)!r}. {_understood()}")
-    for row in _rows(path):
-        yield from ((name, found.kind) for name in found.names(row) if name)
+_KATAKANA_NAME = re.compile("[ァ-ヺー・]+")
+# 脊髄性筋萎縮症 III 型: records write it without spaces, and MeCab ends a word at each.
+_SPACE_IN_JAPANESE = re.compile("(?<=[ぁ-ヿ一-鿿]) | (?=[ぁ-ヿ一-鿿])")
+_REMARK_AT_END = re.compile(r"(?<=.)\([^()]*\)$")
 
 
-def _is_plain(path: Path) -> bool:
-    return path.name.endswith((".txt", ".txt.gz"))
+def _terms_of(entry: ListEntry, source: str) -> Iterable[Term]:
+    for name in dict.fromkeys((entry.name, *entry.synonyms, *entry.standard_names)):
+        text = _SPACE_IN_JAPANESE.sub("", _REMARK_AT_END.sub("", clean(name)).strip())
+        reading = entry.reading if name == entry.name else ""
+        if _KATAKANA_NAME.fullmatch(text):
+            reading = text
+        yield Term(text, source, entry.kind, reading)
 
 
-def _delimiter(path: Path) -> str:
-    return "\t" if path.name.endswith((".tsv", ".tsv.gz")) else ","
-
-
-def _lines(path: Path) -> Iterator[str]:
-    """Lines without the comments that stand before the header of the glossary."""
-    for _, line in read_lines(path):
-        if not line.startswith("#"):
-            yield line.removeprefix("\ufeff")
-
-
-def _header(path: Path) -> list[str]:
-    return next(csv.reader(_lines(path), delimiter=_delimiter(path)), [])
-
-
-def _rows(path: Path) -> Iterator[Row]:
-    return csv.DictReader(_lines(path), delimiter=_delimiter(path), restval="")
-
-
-# --- the lists --------------------------------------------------------------------------------------------------------
-
-
-def _manbyo(row: Row) -> list[str]:
-    # "-1": neither an ICD-10 code nor a standard name, so a phrase from a record rather than a name.
-    return [] if row["icd10"] == "-1" else [row["surface"], *re.split("[，,]", row["standard"])]
-
-
-def _nando(row: Row) -> list[str]:
-    return [row["name_ja"], *re.split("[;；|／]", row["synonyms_ja"])]
-
-
-_MAKER = re.compile("「[^」]*」?|〔[^〕]*〕?|[(][^)]*[)]?|[*]")
-_STRENGTH = re.compile(
-    r"[0-9][0-9.,/×:]*( ?(mg|g|μg|kg|mL|L|%|単位|万単位|国際単位|mEq|mmol|ppm|cm)).*$|[0-9][0-9.,/:]*$"
-)
-_DOSAGE_FORM = re.compile(
-    "(口腔内崩壊|OD|徐放|腸溶|チュアブル|舌下|バッカル|バイアル|シリンジ|キット|バッグ|ペン|オートインジェクター|カート|パッチ|"
-    "分散|配合|錠|カプセル|ドライシロップ|シロップ|DS|散|末|細粒|顆粒|内用液|内服液|内用|経口|液|ゼリー|フィルム|"
-    "点滴静注用?|静注用?|皮下注用?|筋注用?|皮内注用?|注射用水?|注射液?|点滴用?|注|用|"
-    "軟膏|クリーム|ローション|ゲル|外用|スプレー|点眼|点鼻|点耳|眼軟膏|吸入|エアー?|テープ|パップ|貼付|坐剤|坐薬|腟)$"
-)
-
-
-def _brand(name: str) -> str:
-    """The name without maker, strength and dosage form: エスタゾラム錠１ｍｇ「アメル」 → エスタゾラム."""
-    name = _STRENGTH.sub("", _MAKER.sub("", clean(name)))
-    while len(shorter := _STRENGTH.sub("", _DOSAGE_FORM.sub("", name))) < len(name):
-        name = shorter
-    return name
-
-
-_SALT = re.compile(
-    "(塩酸塩|硫酸塩|リン酸塩|酢酸塩|酒石酸塩|クエン酸塩|マレイン酸塩|フマル酸塩|メシル酸塩|ベシル酸塩|トシル酸塩|臭化水素酸塩|"
-    "コハク酸塩|硝酸塩|ナトリウム|カリウム|カルシウム|水和物|無水物)+$"
-)
-
-
-def _drug_price(row: Row) -> list[str]:
-    ingredient = _MAKER.sub("", clean(row["ingredient"]))
-    return [ingredient, _SALT.sub("", ingredient), _brand(row["brand"])]
-
-
-def _column(name: str) -> Callable[[Row], Iterable[str]]:
-    return lambda row: [row[name]]
-
-
-_FORMATS = (
-    _Format(frozenset({"surface", "icd10", "standard"}), "disease", _manbyo),
-    _Format(frozenset({"name_ja", "synonyms_ja"}), "disease", _nando),
-    _Format(frozenset({"ingredient", "brand"}), "drug", _drug_price),
-    _Format(frozenset({"出現形", "[標準病名]"}), "disease", lambda row: [row["出現形"], row["[標準病名]"]]),
-    _Format(frozenset({"一般名", "[大分類]"}), "drug", _column("一般名")),
-    _Format(frozenset({"ICD名称", "ICDコード"}), "disease", _column("ICD名称")),
-    _Format(frozenset({"en", "ja"}), "term", _column("ja")),
-    _Format(frozenset({"en_label", "ja_label"}), "term", _column("ja_label")),
-)
-
-
-def _find_format(header: Sequence[str]) -> _Format | None:
-    return next((known for known in _FORMATS if known.columns <= set(header)), None)
-
-
-def _understood() -> str:
-    columns = "; ".join(",".join(sorted(known.columns)) for known in _FORMATS)
-    return f"Understood are .txt files (one term a line) and .csv or .tsv files with the columns {columns}."
-
-
-# --- which terms, at what cost ----------------------------------------------------------------------------------------
+# --- which terms ------------------------------------------------------------------------------------------------------
 
 # No comma, quote or space, which MeCab's CSV would need escaped; no brackets, which belong to the sentence.
 _TERM = re.compile(r"[\w・\-'/+〜]+")
 _NO_NAME = re.compile(r"[\W\d_]+|[ -~]{1,3}|[ぁ-ゖー]{1,3}|[ァ-ヺー・]{1,3}")
+# Classifications have headings beside names: その他の…, …，詳細不明.
+_HEADING = re.compile("その他|分類され|詳細不明|部位不明|及び|または|又は|ならびに")
 
 
-def is_usable(term: str, kind: str) -> bool:
-    """Whether a cleaned term may stand in the dictionary without breaking ordinary words."""
+def reason_to_drop(term: str, kind: str) -> str | None:
+    """Why a cleaned term cannot stand in the dictionary, or None if it can without breaking ordinary words."""
+    if len(term) < SHORTEST_TERM:
+        return "too short"
+    if len(term) > LONGEST_TERM:
+        return "too long"
+    if _TERM.fullmatch(term) is None:
+        return "spaces, brackets or marks"
+    if _NO_NAME.fullmatch(term) is not None:
+        return "digits, or few letters or kana"
+    if _HEADING.search(term):
+        return "heading of a classification"
     if kind == "term" and (len(term) < SHORTEST_GENERAL_TERM or _ORDINARY.search(term)):
-        return False
-    return (
-        SHORTEST_TERM <= len(term) <= LONGEST_TERM
-        and _TERM.fullmatch(term) is not None
-        and _NO_NAME.fullmatch(term) is None
-    )
+        return "ordinary word of a glossary"
+    return None
 
 
-def _words_with_costs(terms: Sequence[Term]) -> list[tuple[str, int]]:
-    """The terms that ipadic does not know as one word, and what each costs.
+# --- at what cost -----------------------------------------------------------------------------------------------------
 
-    What ipadic already keeps whole needs no entry; katakana that it only guesses gets one, for it guesses whole runs.
+
+def _compile_terms(terms: Sequence[Term], out: Path) -> tuple[int, list[Term]]:
+    """Write the compiled dictionary; return how many entries it has, and the terms that ipadic has without one.
+
+    A term gets an entry where ipadic does not know it as one word. Katakana that it only guesses gets one too, for it
+    guesses whole runs. What is then still broken, by shorter terms with entries, costs less than these together; as
+    it may be a part of a longer term itself, that goes on until nothing is broken.
     """
-    from jmed_jax.tokenizer.morphology import open_tagger
+    entries = {word.term: word.cost - MARGIN * (word.parts - 1) for word in _split(terms) if not word.known}
+    _compile(entries, out)
+    for _ in range(MOST_ROUNDS):
+        broken = {word.term: word.cost - MARGIN for word in _split(terms, out) if word.parts > 1}
+        if not broken:
+            break
+        entries |= broken
+        _compile(entries, out)
+    return len(entries), [term for term in terms if term not in entries and not term.text.isascii()]
 
-    # Of each word: its text, and whether ipadic knows it (0) or guesses (1); at the end the cost of the path.
-    tagger = open_tagger("%s", "\\t%pc")
-    words = []
+
+class _Split(NamedTuple):
+    """How MeCab splits a term by itself: into how many parts, at what cost, and whether it is a word that it knows."""
+
+    term: Term
+    parts: int
+    cost: int
+    known: bool
+
+
+def _split(terms: Sequence[Term], user_dictionary: Path | None = None) -> Iterator[_Split]:
+    # Of each word: whether it is known (0) or guessed (1); at the end the cost of the path.
+    tagger = open_tagger("%s", "\\t%pc", user_dictionary)
     for term in track(terms, "Weighing terms", unit="terms"):
         parts, _, cost = tagger.parse(term.text).partition("\t")
-        if len(parts) > 1 or (parts == "1" and not term.text.isascii()):
-            weight = int(cost) - MARGIN * (len(parts) - 1)
-            words.append((term.text, max(-LARGEST_COST, min(LARGEST_COST, weight))))
-    return words
+        # MeCab guesses a run of letters whole everywhere, so that a name of letters needs no entry.
+        yield _Split(term, len(parts), int(cost), parts == "0" or (parts == "1" and term.text.isascii()))
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 
-def _write_terms(terms: Sequence[Term], path: Path) -> None:
-    with path.open("w", encoding="utf-8", newline="\n") as stream:
-        stream.write("term\tsource\tkind\n")
-        stream.writelines(f"{term.text}\t{term.source}\t{term.kind}\n" for term in terms)
+def _write_table(header: Sequence[str], rows: Iterable[Sequence[str]], path: Path) -> None:
+    with open_text(path, "w") as stream:
+        stream.write("\t".join(header) + "\n")
+        stream.writelines("\t".join(row) + "\n" for row in rows)
 
 
 # MeCab's compiler prints to standard output and ends the process when it fails: it gets a process of its own.
 _COMPILE = "import sys, fugashi; fugashi.build_dictionary(sys.argv[1])"
 
 
-def _compile(words: Sequence[tuple[str, int]], out: Path) -> None:
+def _compile(entries: Mapping[Term, int], out: Path) -> None:
     import ipadic
 
     with tempfile.TemporaryDirectory() as directory:
         rows, compiled = Path(directory) / "terms.csv", Path(directory) / "user.dic"
         with rows.open("w", encoding="utf-8", newline="\n") as stream:
-            for word, cost in words:
-                stream.write(f"{word},{CONTEXT},{CONTEXT},{cost},名詞,固有名詞,一般,*,*,*,{word},*,*\n")
+            for term, cost in entries.items():
+                cost = max(-LARGEST_COST, min(LARGEST_COST, cost))
+                reading = term.reading or "*"
+                columns = (term.text, CONTEXT, CONTEXT, cost, PART_OF_SPEECH, "*,*", term.text, reading, reading)
+                stream.write(",".join(map(str, columns)) + "\n")
         command = f'mecab-dict-index -d "{ipadic.DICDIR}" -u "{compiled}" -f utf8 -t utf8 "{rows}"'
         result = subprocess.run([sys.executable, "-c", _COMPILE, command], capture_output=True, text=True, check=False)
         if result.returncode != 0 or not compiled.is_file():

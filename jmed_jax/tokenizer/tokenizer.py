@@ -7,7 +7,6 @@ import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from jmed_jax import artifact
 from jmed_jax.artifact import Artifact
@@ -29,7 +28,7 @@ from jmed_jax.tokenizer.core import (
 from jmed_jax.tokenizer.morphology import Segmenter
 from jmed_jax.tokenizer.unigram import train_unigram
 
-__all__ = ["CHAT_TEMPLATE", "Message", "Tokenizer", "tokenizer_stats", "train_tokenizer"]
+__all__ = ["CHAT_TEMPLATE", "Message", "Tokenizer", "train_tokenizer"]
 
 Message = Mapping[str, str]
 
@@ -261,40 +260,3 @@ def _count_words(texts: Iterable[str], user_dictionary: Path | None) -> tuple[Co
     if not words:
         raise InputError(f"no text to train a tokenizer on: {documents:,} documents are empty after cleaning.")
     return words, {"documents": documents, "characters": characters, "words": words.total()}
-
-
-def tokenizer_stats(tokenizer: Tokenizer, texts: Iterable[str]) -> dict[str, Any]:
-    """How well a tokenizer fits texts.
-
-    Returns:
-        documents, characters, bytes, words and tokens of the cleaned texts; `characters_per_token`, `bytes_per_token`,
-        `tokens_per_word`; `whole_word_share`, the share of words that are one token; `byte_token_share`, the share of
-        tokens that are one byte of a rare character; `distinct_tokens` that occur at all.
-
-    Raises:
-        InputError: the texts are empty after cleaning.
-    """
-    counts: Counter[str] = Counter()
-    used: Counter[int] = Counter()
-    for text in texts:
-        cleaned = clean(text)
-        words = tokenizer.core.segmenter.words(cleaned)
-        counts.update(documents=1, characters=len(cleaned), bytes=len(cleaned.encode()), words=len(words))
-        for word in words:
-            ids = tokenizer.core.encode_words([word])
-            used.update(ids)
-            counts["whole_words"] += len(ids) == 1
-    tokens = used.total()
-    if tokens == 0:
-        raise InputError("no text to measure: the documents are empty after cleaning.")
-    byte_tokens = sum(count for index, count in used.items() if tokenizer.core.is_byte(index))
-    return {
-        **{name: counts[name] for name in ("documents", "characters", "bytes", "words")},
-        "tokens": tokens,
-        "characters_per_token": counts["characters"] / tokens,
-        "bytes_per_token": counts["bytes"] / tokens,
-        "tokens_per_word": tokens / counts["words"],
-        "whole_word_share": counts["whole_words"] / counts["words"],
-        "byte_token_share": byte_tokens / tokens,
-        "distinct_tokens": len(used),
-    }

@@ -17,7 +17,7 @@ from jmed_jax import artifact
 from jmed_jax.config import TokenizerConfig
 from jmed_jax.errors import InputError
 from jmed_jax.tokenizer.clean import clean
-from jmed_jax.tokenizer.tokenizer import CHAT_TEMPLATE, Tokenizer, tokenizer_stats, train_tokenizer
+from jmed_jax.tokenizer.tokenizer import CHAT_TEMPLATE, Tokenizer, train_tokenizer
 from tests.tokenizer.conftest import TEXTS
 
 CHAT = [
@@ -214,23 +214,11 @@ def test_other_cleaning_rules_are_refused(tokenizer: Tokenizer, tmp_path: Path) 
         Tokenizer.load(copy)
 
 
-def test_stats_count_what_they_say(tokenizer: Tokenizer) -> None:
-    stats = tokenizer_stats(tokenizer, ["発熱あり。", "😀鱩"])
-    assert stats["documents"] == 2
-    assert stats["characters"] == 6
-    assert stats["tokens"] == len(tokenizer.encode("発熱あり。")) + 3
-    tokens = [tokenizer.core.tokens[index] for index in tokenizer.encode("発熱あり。") + tokenizer.encode("鱩")]
-    assert stats["byte_token_share"] == sum(token.startswith("<0x") for token in tokens) / stats["tokens"]
-    assert stats["tokens_per_word"] == stats["tokens"] / stats["words"]
-    with pytest.raises(InputError, match="no text to measure"):
-        tokenizer_stats(tokenizer, ["😀"])
-
-
 def test_importing_loads_neither_jax_nor_transformers() -> None:
     code = """
 import sys
 import jmed_jax.tokenizer.tokenizer, jmed_jax.tokenizer.huggingface
-import jmed_jax.tokenizer.dictionary, jmed_jax.corpus.pipeline
+import jmed_jax.tokenizer.dictionary, jmed_jax.corpus.sources
 heavy = {"jax", "transformers", "torch", "numpy"} & set(sys.modules)
 assert not heavy, heavy
 """
