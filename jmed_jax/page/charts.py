@@ -12,6 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
+from jmed_jax.page.numbers import short_count
+
 Row = Mapping[str, Any]
 
 # In points, which are the units of the SVG; the page scales it to the width there is.
@@ -109,14 +111,6 @@ def _add_bits_per_byte(axes: Axes, rows: Sequence[Row]) -> None:
     right.set_ylabel("bits per byte")
     right.spines["right"].set_visible(False)
     right.tick_params(length=0)
-
-
-def short_count(value: float) -> str:
-    """`1500000` → `1.5 M`."""
-    for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if abs(value) >= unit:
-            return f"{value / unit:.3g} {name}"
-    return f"{value:.3g}"
 
 
 def _for_inlining(document: str, name: str) -> str:

@@ -6,12 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from jmed_jax import __version__
-from jmed_jax.artifact import replacing
-from jmed_jax.page.charts import finite_rows, loss_chart, short_count, smooth, smoothing_window
+from jmed_jax.page.charts import finite_rows, loss_chart, smooth, smoothing_window
+from jmed_jax.page.numbers import short_count
+from jmed_jax.page.render import write_html
 from jmed_jax.page.score_table import LABELS, score_tables
 
 TEMPLATE = "index.html.j2"
@@ -95,26 +94,18 @@ class Chart:
 
 def write_page(path: Path, page: QuickstartPage) -> None:
     """Write the page as one HTML file: no scripts, nothing loaded from anywhere, model output escaped."""
-    # Autoescape: model output is text that nobody has checked.
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+    write_html(
+        path,
+        TEMPLATE,
+        {
+            "page": page,
+            "charts": _charts(page),
+            "tables": score_tables(page.scores),
+            "parameters": page.model.get(PARAMETERS, "a few million"),
+            "date": time.strftime("%Y-%m-%d"),
+        },
+        filters={"duration": format_duration, "task": _task_label},
     )
-    environment.filters |= {"duration": format_duration, "task": _task_label}
-    html = environment.get_template(TEMPLATE).render(
-        page=page,
-        charts=_charts(page),
-        tables=score_tables(page.scores),
-        parameters=page.model.get(PARAMETERS, "a few million"),
-        version=__version__,
-        date=time.strftime("%Y-%m-%d"),
-    )
-    with replacing(path) as temporary:
-        # A model can write half a surrogate pair, which has no UTF-8.
-        temporary.write_text(html, encoding="utf-8", errors="replace")
 
 
 def _task_label(name: str) -> str:

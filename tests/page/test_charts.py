@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 
-from jmed_jax.page.charts import MOST_POINTS, finite_rows, loss_chart, short_count, smooth
+from jmed_jax.page.charts import MOST_POINTS, finite_rows, loss_chart, smooth
 from tests.page.pages import metrics_rows
 
 
@@ -43,7 +43,3 @@ def test_the_line_weighs_steps_by_their_targets() -> None:
     rows = [{"loss": float(step % 2), "targets": 3 if step % 2 else 1} for step in range(80)]
     np.testing.assert_allclose(smooth(rows)[5:-5], 0.75, atol=0.1)
     np.testing.assert_allclose(smooth([{"loss": 2.0, "targets": 7}] * 80), 2.0)
-
-
-def test_short_counts() -> None:
-    assert [short_count(value) for value in (0, 950, 245_760, 3.9e6, 5e10)] == ["0", "950", "246 k", "3.9 M", "50 B"]
