@@ -6,7 +6,7 @@ Every stage has a folder with a mark for each task that is done, so a build that
 import contextlib
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from copy import deepcopy
 from dataclasses import dataclass
@@ -50,43 +50,52 @@ def run_stages(stages: Sequence[Stage], folder: Path, executor: Executor) -> Non
     _silence_datatrove()
     if executor.kind == "ray":
         _start_ray()
-    for stage in stages:
-        logs = str(folder / stage.name)
-        if executor.kind == "local":
-            LocalExecutor(stage, logs, executor.workers).run()
-        else:
-            RayPipelineExecutor(list(stage.steps), stage.tasks, executor.workers, logging_dir=logs).run()
+    with _workers(executor) as pool:
+        for stage in stages:
+            logs = str(folder / stage.name)
+            if executor.kind == "local":
+                LocalExecutor(stage, logs).run_with(pool)
+            else:
+                RayPipelineExecutor(list(stage.steps), stage.tasks, executor.workers, logging_dir=logs).run()
+
+
+@contextlib.contextmanager
+def _workers(executor: Executor) -> Iterator[ProcessPoolExecutor | None]:
+    """Processes for all stages, which have imported what the steps need; None if this process does the work."""
+    if executor.kind != "local" or executor.workers == 1:
+        yield None
+        return
+    # A process in which JAX has been used must not fork: a server that has not is asked to.
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["jmed_jax.corpus.pipeline"])
+    pool = ProcessPoolExecutor(executor.workers, context)
+    try:
+        yield pool
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
 
 
 class LocalExecutor(LocalPipelineExecutor):
-    """datatrove's executor for one machine, without its manager process, which forks.
+    """datatrove's executor for one machine, with our processes instead of a pool and a manager a stage."""
 
-    A process in which JAX has been used must not fork. Tasks run in this process if one worker is enough.
-    """
-
-    def __init__(self, stage: Stage, logging_dir: str, workers: int) -> None:
-        super().__init__(list(stage.steps), stage.tasks, workers, logging_dir)
+    def __init__(self, stage: Stage, logging_dir: str) -> None:
+        super().__init__(list(stage.steps), stage.tasks, logging_dir=logging_dir)
         self.name = stage.name
         Path(logging_dir).mkdir(parents=True, exist_ok=True)
 
-    def run(self) -> None:
-        """Run the tasks that are left; the first that fails ends it."""
+    def run_with(self, pool: ProcessPoolExecutor | None) -> None:
+        """Run the tasks that are left, here if there is no pool; the first that fails ends it."""
         ranks = self.get_incomplete_ranks()
         if len(ranks) < self.tasks:
             say(f"{self.name}: {self.tasks - len(ranks)} of {self.tasks} tasks are done already")
         label = f"Corpus, {self.name}"
-        if self.workers == 1 or len(ranks) < 2:
+        if pool is None:
             for rank in track(ranks, label, unit="tasks"):
                 self.run_rank(rank)
             return
-        with ProcessPoolExecutor(min(self.workers, len(ranks)), get_context("forkserver")) as pool:
-            futures = [pool.submit(self.run_rank, rank) for rank in ranks]
-            try:
-                for future in track(as_completed(futures), label, total=len(futures), unit="tasks"):
-                    future.result()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        futures = [pool.submit(self.run_rank, rank) for rank in ranks]
+        for future in track(as_completed(futures), label, total=len(futures), unit="tasks"):
+            future.result()
 
     def run_rank(self, rank: int) -> None:
         """Run one task; what datatrove prints goes to the stage's log."""
