@@ -5,6 +5,7 @@ Every stage has a folder with a mark for each task that is done, so a build that
 
 import contextlib
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -132,6 +133,8 @@ def submit_stages(stages: Sequence[Stage], folder: Path, slurm: Mapping[str, str
     _silence_datatrove()
     if "partition" not in slurm or "time" not in slurm:
         raise InputError("Slurm needs a partition and a time: --slurm partition=NAME --slurm time=24:00:00.")
+    if shutil.which("sbatch") is None:
+        raise InputError("sbatch: not found. --executor slurm runs where jobs can be submitted.")
     texts = {name: slurm[name] for name in ("partition", "time", "qos") if name in slurm}
     numbers = {name: int(slurm[name]) for name in ("workers", "cpus_per_task", "mem_per_cpu_gb") if name in slurm}
     others = {name: value for name, value in slurm.items() if name not in {**texts, **numbers}}
@@ -150,10 +153,7 @@ def submit_stages(stages: Sequence[Stage], folder: Path, slurm: Mapping[str, str
             **numbers,
         )
     assert last is not None
-    try:
-        last.run()
-    except FileNotFoundError as error:
-        raise InputError(f"{error.filename}: not found. --executor slurm runs where jobs can be submitted.") from error
+    last.run()
 
 
 def _virtual_environment() -> str | None:
