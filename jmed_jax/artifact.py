@@ -19,6 +19,8 @@ from jmed_jax import __version__
 from jmed_jax.errors import InputError
 
 MANIFEST = "manifest.json"
+MADE_BY_US = (MANIFEST, "run.json", "sample.json", "quickstart.json")
+"""One of these stands in every directory that a command writes: an artefact, a run, a sample, a quickstart."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,14 @@ def check_free(path: Path, overwrite: bool) -> None:
     """Refuse an output that exists, before any work is done.
 
     Raises:
-        InputError: `path` exists and `overwrite` is false.
+        InputError: `path` exists and `overwrite` is false, or it is a directory that jmed did not make.
     """
-    if path.exists() and not overwrite:
+    if not path.exists():
+        return
+    if not overwrite:
         raise InputError(f"{path} exists. Give another name, or --overwrite to replace it.")
+    if path.is_dir() and any(path.iterdir()) and not any((path / name).is_file() for name in MADE_BY_US):
+        raise InputError(f"{path}: not made by jmed, so --overwrite does not replace it. Give another name.")
 
 
 @contextmanager
@@ -104,6 +110,8 @@ def create(path: Path, kind: str, config: Mapping[str, Any], *, overwrite: bool 
 @contextmanager
 def replacing_directory(path: Path) -> Iterator[Path]:
     """Yield a directory beside `path` that takes its place, and that of an older one, when the block ends well."""
+    if path.is_file():
+        raise InputError(f"{path}: a file; a directory is written here. Give another name.")
     path.parent.mkdir(parents=True, exist_ok=True)
     # A process id alone comes again in a container, where a killed run may have left its directory.
     unique = uuid.uuid4().hex[:12]

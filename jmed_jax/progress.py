@@ -36,4 +36,4 @@ def track(items: Iterable[T], description: str, *, total: int | None = None, uni
         if now - last >= SECONDS_BETWEEN_LINES:
             last = now
             of_total = f"/{total:,}" if total else ""
-            say(f"{description}: {count:,}{of_total} {unit}, {count / (now - started):,.0f} {unit}/s")
+            say(f"{description}: {count:,}{of_total} {unit}, {count / (now - started):,.3g} {unit}/s")

@@ -124,3 +124,25 @@ def test_replacing_a_file_is_all_or_nothing(tmp_path: Path) -> None:
         raise ValueError("no")
     assert path.read_text() == "old"
     assert [entry.name for entry in path.parent.iterdir()] == ["scores.json"]
+
+
+def test_overwrite_replaces_only_what_we_made(tmp_path: Path) -> None:
+    theirs = tmp_path / "records"
+    theirs.mkdir()
+    artifact.check_free(theirs, overwrite=True)
+    (theirs / "precious.doc").touch()
+    with pytest.raises(InputError, match="not made by jmed"):
+        artifact.check_free(theirs, overwrite=True)
+    with pytest.raises(InputError, match="not made by jmed"), artifact.create(theirs, "corpus", {}, overwrite=True):
+        pass
+    assert (theirs / "precious.doc").exists()
+
+
+def test_a_directory_does_not_replace_a_file(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("x")
+    with (
+        pytest.raises(InputError, match="a file; a directory is written here"),
+        artifact.create(tmp_path / "notes.txt", "corpus", {}, overwrite=True),
+    ):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt"]

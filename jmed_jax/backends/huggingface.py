@@ -167,6 +167,8 @@ def _load(path: Path, kind: str) -> tuple[Any, Any]:
     import safetensors
     import transformers
 
+    # It draws one wherever standard error goes.
+    transformers.utils.logging.disable_progress_bar()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(path, **SAFE)

@@ -40,7 +40,7 @@ def _add_build(group: Commands) -> None:
     text = "file whose config() returns a CorpusConfig: named sources, mixture, thresholds"
     parser.add_argument("--config", type=Path, metavar="FILE", help=text)
     text = "folder that the paths of --config are relative to (default: here)"
-    parser.add_argument("--data", type=Path, default=Path(), metavar="DIR", help=text)
+    parser.add_argument("--data", type=Path, metavar="DIR", help=text)
     parser.add_argument("--text-field", metavar="NAME", help="of a JSON object (default: text)")
     _add_choices(parser)
     _add_executor(parser)
@@ -48,11 +48,12 @@ def _add_build(group: Commands) -> None:
 
 
 def _add_choices(parser: Parser) -> None:
-    text = "remove these too, beside telephone numbers and e-mail addresses: postal_code, my_number, …"
+    text = "remove these too, beside telephone numbers and e-mail addresses: postal_code, my_number, insurance_card, "
+    text += "patient_id, identity_document"
     parser.add_argument("--personal-data", metavar="A,B", help=text)
     text = "drop documents that share a long span with a test question of these files or directories"
     parser.add_argument("--evaluation-sets", nargs="+", type=Path, default=[], metavar="PATH", help=text)
-    text = "threshold of a filter, e.g. too_short=100; may be given several times"
+    text = "threshold of a filter, e.g. too_short=100; may be given several times (`jmed corpus report` lists them)"
     parser.add_argument("--threshold", action="append", type=key_value, default=[], metavar="NAME=N", help=text)
     parser.add_argument("--keep-near-duplicates", action="store_true", help="drop exact duplicates only")
 
@@ -60,7 +61,7 @@ def _add_choices(parser: Parser) -> None:
 def _add_executor(parser: Parser) -> None:
     text = "where tasks run; the corpus is the same (default: local)"
     parser.add_argument("--executor", choices=("local", "slurm", "ray"), default="local", help=text)
-    text = "tasks at one time (default: 1; with slurm as many as there are)"
+    text = "tasks at one time (default: 1; with slurm as many as there are); a file is never split over two"
     parser.add_argument("--workers", type=positive, metavar="N", help=text)
     text = "partition, time, mem_per_cpu_gb or any option of sbatch; may be given several times"
     parser.add_argument("--slurm", action="append", type=key_value, default=[], metavar="NAME=VALUE", help=text)
@@ -70,16 +71,19 @@ def _build(args: Namespace) -> dict[str, Any]:
     from jmed_jax.corpus.executors import Executor
     from jmed_jax.corpus.pipeline import build_corpus, submit_corpus
 
-    config = _corpus_config(args)
+    config, data = _corpus_config(args), args.data or Path()
     if args.executor == "slurm":
         slurm = {**dict(args.slurm), **({"workers": str(args.workers)} if args.workers else {})}
-        tasks = submit_corpus(config, args.out, slurm, data=args.data, overwrite=args.overwrite)
-        print(f"{args.out}: {tasks} tasks submitted; the corpus appears when the last job, jmed-finish, has ended")
+        tasks = submit_corpus(config, args.out, slurm, data=data, overwrite=args.overwrite)
+        if tasks:
+            print(f"{args.out}: {tasks} tasks submitted; the corpus appears when the last job, jmed-finish, has ended")
+        else:
+            print(f"{args.out}: the jobs are done and the corpus is complete")
         return {"out": str(args.out), "tasks": tasks}
     if args.slurm:
         raise InputError("--slurm is for --executor slurm.")
     executor = Executor(args.executor, args.workers or 1)
-    made = build_corpus(config, args.out, data=args.data, executor=executor, overwrite=args.overwrite)
+    made = build_corpus(config, args.out, data=data, executor=executor, overwrite=args.overwrite)
     if lost := made.counts["lost_records"]:
         say(f"warning: {lost:,} records could not be used. `jmed corpus report {args.out}` shows where they stand.")
     return report_artifact(made)
@@ -96,6 +100,10 @@ def _corpus_config(args: Namespace) -> Any:
         raise InputError("give SOURCE files or directories, or --config FILE, not both. See jmed corpus build --help.")
     if args.config and args.text_field:
         raise InputError("--text-field is for SOURCE files; a --config names it for each source.")
+    if args.data and not args.config:
+        raise InputError("--data is the folder of a --config; SOURCE files are named as they are.")
+    if args.data and not args.data.is_dir():
+        raise InputError(f"{args.data}: no such directory.")
     if args.config:
         config = load_config(args.config, CorpusConfig)
     else:

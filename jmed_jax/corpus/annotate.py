@@ -2,24 +2,21 @@
 
 import hashlib
 import heapq
-import json
-import os
 import time
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from jmed_jax.artifact import check_free, replacing
 from jmed_jax.backends.protocol import ChatBackend, Completion
 from jmed_jax.corpus.annotation_prompt import AnnotationPrompt
 from jmed_jax.corpus.documents import iter_documents
-from jmed_jax.corpus.unfinished import unfinished
+from jmed_jax.corpus.journal import Journal
 from jmed_jax.errors import InputError
-from jmed_jax.jsonl import read_jsonl, write_jsonl
+from jmed_jax.jsonl import write_jsonl
 from jmed_jax.progress import say, track
 
-ROWS_FILE = "rows.jsonl"
 NO_ANSWER = "no answer"
 """Beside the kinds of `annotation_prompt.Malformed`: what the backend gave up on."""
 # So many in a row without an answer, or a whole batch, are no accident: the server is gone, or the key is wrong.
@@ -48,16 +45,20 @@ def sample_documents(
     Raises:
         InputError: as `iter_documents`, or no document is there.
     """
-    # A heap with the largest hash on top, so the hashes are negative.
+    # A heap with the largest hash on top, so the hashes are negative. Of two documents of one id the first counts.
     heap: list[tuple[int, Sampled]] = []
+    drawn: set[str] = set()
     for row in track(iter_documents(corpus), "Drawing the sample", unit="documents"):
-        if sources and row["source"] not in sources:
+        if row["id"] in drawn or (sources and row["source"] not in sources):
             continue
         order = -_hash(row["id"], seed)
         if len(heap) < size:
             heapq.heappush(heap, (order, Sampled(row["id"], row["text"][:characters])))
+            drawn.add(row["id"])
         elif order > heap[0][0]:
-            heapq.heapreplace(heap, (order, Sampled(row["id"], row["text"][:characters])))
+            _, left_out = heapq.heapreplace(heap, (order, Sampled(row["id"], row["text"][:characters])))
+            drawn.add(row["id"])
+            drawn.remove(left_out.id)
     if not heap:
         raise InputError(f"{corpus}: no document of {', '.join(sources) or 'any source'}.")
     return [document for _, document in sorted(heap, reverse=True)]
@@ -105,44 +106,35 @@ def annotate(
         "characters": characters,
         "retries": retries,
         "max_new_tokens": max_new_tokens,
+        # Of these texts: the same ids may stand for others in another corpus.
+        "documents": hashlib.sha256("\0".join(d.id + d.text for d in documents).encode(errors="replace")).hexdigest(),
     }
-    with unfinished(out, settings) as folder:
-        rows = _resume(folder / ROWS_FILE)
+    with Journal(out.with_name(out.name + ".unfinished"), settings) as journal:
+        rows = {row["id"]: row for _, row in journal.records()}
         left = [document for document in documents if document.id not in rows]
         if len(left) < len(documents):
             say(f"{len(documents) - len(left):,} of {len(documents):,} documents are labelled already")
         annotator = _Annotator(backend, prompt, retries, max_new_tokens)
-        with (folder / ROWS_FILE).open("a", encoding="utf-8") as stream:
-            for row in track(_ask_all(annotator, left, stream), "Annotating", total=len(left), unit="documents"):
-                rows[row["id"]] = row
+        for row in track(_ask_all(annotator, left, journal), "Annotating", total=len(left), unit="documents"):
+            rows[row["id"]] = row
         finished = [rows[document.id] for document in documents]
         with replacing(out) as temporary:
             write_jsonl(temporary, finished)
+        journal.remove()
     return summarize_labels(finished)
 
 
-def _ask_all(annotator: "_Annotator", documents: Sequence[Sampled], stream: IO[str]) -> Iterable[dict[str, Any]]:
+def _ask_all(annotator: "_Annotator", documents: Sequence[Sampled], journal: Journal) -> Iterable[dict[str, Any]]:
     size = annotator.backend.batch_size
     for start in range(0, len(documents), size):
         rows = annotator.ask(documents[start : start + size])
-        stream.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        stream.flush()
-        os.fsync(stream.fileno())
+        journal.append(rows)
         yield from rows
         if annotator.over_budget:
             raise InputError(
                 f"the budget is spent with {len(documents) - start - len(rows):,} documents left. "
                 "The same command with a larger one goes on where it was."
             )
-
-
-def _resume(path: Path) -> dict[str, dict[str, Any]]:
-    """The rows that are there; half a line at the end, of a write that was cut, goes."""
-    if not path.exists():
-        return {}
-    whole = path.read_bytes().rpartition(b"\n")
-    os.truncate(path, len(whole[0]) + len(whole[1]))
-    return {row["id"]: row for _, row in read_jsonl(path)}
 
 
 class _Annotator:

@@ -6,7 +6,7 @@ A file under `configs/` defines `config()`, which returns one complete `CorpusCo
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from jmed_jax.errors import InputError
 
@@ -44,8 +44,16 @@ class SourceConfig:
 
     def __post_init__(self) -> None:
         _require(bool(self.name) and "/" not in self.name, f'source name "{self.name}": empty, or it has a slash.')
-        _require(bool(self.paths), f'source "{self.name}": no paths.')
-        _require(self.epochs >= 0, f'source "{self.name}": epochs must not be negative, not {self.epochs}.')
+        # A comma is easily forgotten: ("a.jsonl") is a string.
+        listed = bool(self.paths) and not isinstance(self.paths, str)
+        _require(listed, f'source "{self.name}": paths must be one or more, ("a.jsonl",), not {self.paths!r}.')
+        formats = get_args(Format)
+        _require(
+            self.format in formats, f'source "{self.name}": no format "{self.format}". There are: {", ".join(formats)}.'
+        )
+        _require(
+            0 <= self.epochs < math.inf, f'source "{self.name}": epochs must be a number from 0, not {self.epochs}.'
+        )
         _require(0 <= self.weight < 1, f'source "{self.name}": weight must be in [0, 1), not {self.weight}.')
 
 
@@ -72,6 +80,8 @@ class CorpusConfig:
         names = [source.name for source in self.sources]
         _require(bool(names), f'corpus "{self.name}": no sources.')
         _require(len(set(names)) == len(names), f'corpus "{self.name}": two sources have one name: {", ".join(names)}.')
+        for name, threshold in self.thresholds.items():
+            _require(math.isfinite(threshold), f"threshold {name}: must be a number, not {threshold}.")
         weights = math.fsum(source.weight for source in self.sources)
         _require(weights <= 1, f'corpus "{self.name}": the weights exceed 1 together.')
         _require(

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jmed_jax import artifact
+from jmed_jax.artifact import Artifact
 from jmed_jax.jsonl import read_jsonl
 
 SHARD_PREFIX = "documents-"
@@ -17,11 +18,14 @@ def iter_documents(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         InputError: `path` is no corpus, or a shard is damaged.
     """
-    corpus = artifact.open_artifact(path, "corpus")
-    for name in sorted(corpus.files):
-        if name.startswith(SHARD_PREFIX):
-            for _, row in read_jsonl(path / name):
-                yield row
+    for name in document_shards(artifact.open_artifact(path, "corpus")):
+        for _, row in read_jsonl(path / name):
+            yield row
+
+
+def document_shards(corpus: Artifact) -> list[str]:
+    """Names of the files that hold the documents, in order."""
+    return [name for name in sorted(corpus.files) if name.startswith(SHARD_PREFIX)]
 
 
 def iter_corpus(path: Path) -> Iterator[str]:

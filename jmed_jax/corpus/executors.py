@@ -7,11 +7,13 @@ import contextlib
 import os
 import shutil
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from copy import deepcopy
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 from typing import Any, Literal
 
@@ -69,11 +71,34 @@ def _workers(executor: Executor) -> Iterator[ProcessPoolExecutor | None]:
     # A process in which JAX has been used must not fork: a server that has not is asked to.
     context = get_context("forkserver")
     context.set_forkserver_preload(["jmed_jax.corpus.pipeline"])
-    pool = ProcessPoolExecutor(executor.workers, context)
+    others = set(active_children())
+    pool = ProcessPoolExecutor(executor.workers, context, initializer=_end_with_parent)
     try:
         yield pool
+    except BaseException as error:
+        # A task that is cut off is not marked as done. Nobody may write on when this returns.
+        for worker in set(active_children()) - others:
+            worker.terminate()
+        if not isinstance(error, BrokenProcessPool):
+            raise
+        raise InputError(
+            "a worker was killed, by the system for want of memory perhaps. Give fewer --workers; the same command "
+            "goes on where it was."
+        ) from error
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _end_with_parent() -> None:
+    """In a worker: end when the process that wants the work is killed."""
+    parent = parent_process()
+    assert parent is not None
+
+    def wait() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 class LocalExecutor(LocalPipelineExecutor):
@@ -136,7 +161,7 @@ def submit_stages(stages: Sequence[Stage], folder: Path, slurm: Mapping[str, str
     if shutil.which("sbatch") is None:
         raise InputError("sbatch: not found. --executor slurm runs where jobs can be submitted.")
     texts = {name: slurm[name] for name in ("partition", "time", "qos") if name in slurm}
-    numbers = {name: int(slurm[name]) for name in ("workers", "cpus_per_task", "mem_per_cpu_gb") if name in slurm}
+    numbers = {name: _whole(name, slurm) for name in ("workers", "cpus_per_task", "mem_per_cpu_gb") if name in slurm}
     others = {name: value for name, value in slurm.items() if name not in {**texts, **numbers}}
     last: SlurmPipelineExecutor | None = None
     for stage in stages:
@@ -154,6 +179,12 @@ def submit_stages(stages: Sequence[Stage], folder: Path, slurm: Mapping[str, str
         )
     assert last is not None
     last.run()
+
+
+def _whole(name: str, slurm: Mapping[str, str]) -> int:
+    if not slurm[name].isdecimal():
+        raise InputError(f"--slurm {name}={slurm[name]}: expected a whole number.")
+    return int(slurm[name])
 
 
 def _virtual_environment() -> str | None:

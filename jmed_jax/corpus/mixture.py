@@ -12,7 +12,11 @@ from typing import Any
 
 from jmed_jax import artifact
 from jmed_jax.corpus.config import CorpusConfig
-from jmed_jax.corpus.documents import iter_documents
+from jmed_jax.corpus.documents import document_shards
+from jmed_jax.jsonl import read_jsonl
+
+# Up to 4 epochs are nearly as good as new text, and the value of more decays (arXiv 2305.16264).
+MANY_EPOCHS = 20
 
 
 @dataclass(frozen=True)
@@ -45,8 +49,14 @@ def _apply_weights(config: CorpusConfig, characters: Mapping[str, int]) -> Mixtu
     others = math.fsum(epochs[name] * characters[name] for name in epochs if name not in weighted)
     # Without other sources there is no total to go by: then every character is seen once on average.
     total = others / (1 - share) if others else math.fsum(characters[name] for name in weighted) / (share or 1)
-    notes = tuple(f"{name} has a weight, but no document of it is left." for name in empty)
-    return Mixture(epochs | {name: weight * total / characters[name] for name, weight in weighted.items()}, notes)
+    epochs |= {name: weight * total / characters[name] for name, weight in weighted.items()}
+    notes = [f"{name} has a weight, but no document of it is left." for name in empty]
+    notes += [
+        f"{name} is seen {epochs[name]:,.0f} times: its weight is large for its {characters[name]:,} characters."
+        for name in weighted
+        if epochs[name] > MANY_EPOCHS
+    ]
+    return Mixture(epochs, tuple(notes))
 
 
 def _cap_synthetic(config: CorpusConfig, characters: Mapping[str, int], mixture: Mixture) -> Mixture:
@@ -74,12 +84,20 @@ def iter_mixture(corpus: Path) -> Iterator[dict[str, Any]]:
     Raises:
         InputError: as `iter_documents`.
     """
-    epochs: Mapping[str, float] = artifact.open_artifact(corpus, "corpus", verify_hashes=False).config["epochs"]
+    opened = artifact.open_artifact(corpus, "corpus")
+    epochs: Mapping[str, float] = opened.config["epochs"]
+    # Shard → sources in it, known after the first pass: later ones read only what they may take from.
+    sources: dict[str, set[str]] = {}
     for number in range(math.ceil(max(epochs.values()))):
-        for row in iter_documents(corpus):
-            left = epochs[row["source"]] - number
-            if left >= 1 or (left > 0 and _uniform(row["id"]) < left):
-                yield row
+        for shard in document_shards(opened):
+            if number and all(epochs[name] <= number for name in sources[shard]):
+                continue
+            met = sources.setdefault(shard, set())
+            for _, row in read_jsonl(corpus / shard):
+                met.add(row["source"])
+                left = epochs[row["source"]] - number
+                if left >= 1 or (left > 0 and _uniform(row["id"]) < left):
+                    yield row
 
 
 def _uniform(identifier: str) -> float:

@@ -33,6 +33,7 @@ from jmed_jax.corpus.sources import read_documents
 from jmed_jax.corpus.tasks import Task, build_settings, plan_tasks
 from jmed_jax.corpus.unfinished import key_of, unfinished, unfinished_folder
 from jmed_jax.errors import InputError
+from jmed_jax.progress import say
 from jmed_jax.tokenizer.clean import RULES_VERSION
 
 LOCAL = Executor()
@@ -61,8 +62,9 @@ def build_corpus(
             try:
                 run_stages(build.stages(), build.folder, executor)
             except InputError:
-                # With other input it is another build: nothing of this one can be used again.
-                shutil.rmtree(build.folder)
+                if (build.folder / "finish").exists():
+                    # All text has been looked at, and none is left: going on would end here again.
+                    shutil.rmtree(build.folder)
                 raise
     return artifact.open_artifact(out, "corpus")
 
@@ -73,7 +75,7 @@ def submit_corpus(
     """Submit the same build to Slurm and return the number of its tasks.
 
     The corpus appears when the last job, `jmed-finish`, has ended. Called again after a failure, it submits what is
-    left.
+    left; after the last job has ended, it removes the folder that the jobs worked in, and returns 0.
 
     Args:
         slurm: see `executors.submit_stages`.
@@ -82,6 +84,9 @@ def submit_corpus(
         InputError: as `build_corpus`, or there is no Slurm here.
     """
     build = _prepare(config, out, data, overwrite)
+    if build.is_done:
+        shutil.rmtree(build.folder)
+        return 0
     submit_stages(build.stages(), build.folder, slurm)
     return len(build.tasks)
 
@@ -111,6 +116,7 @@ def _prepare(config: CorpusConfig, out: Path, data: Path, overwrite: bool) -> "_
             # It was finished, and the corpus has gone since.
             shutil.rmtree(folder)
     if not folder.exists():
+        _tell_of_others(out)
         _read_a_little(tasks)
     return _Build(config, tasks, filters, rules, evaluation_sets, settings, folder, out, overwrite, is_done)
 
@@ -120,6 +126,11 @@ def _made_by(out: Path) -> str | None:
     if not (out / artifact.MANIFEST).is_file():
         return None
     return artifact.open_artifact(out, "corpus", verify_hashes=False).config.get("build")
+
+
+def _tell_of_others(out: Path) -> None:
+    for left in sorted(out.parent.glob(f".{out.name}.unfinished-*")):
+        say(f"{left}: left by a build with other settings or sources. Remove it if nobody goes on with it.")
 
 
 def _read_a_little(tasks: Sequence[Task]) -> None:

@@ -13,7 +13,7 @@ from jmed_jax import artifact
 from jmed_jax.artifact import Artifact
 from jmed_jax.backends.protocol import Encoder
 from jmed_jax.corpus.config import CorpusConfig, SourceConfig
-from jmed_jax.corpus.documents import REPORT_FILE, SHARD_PREFIX
+from jmed_jax.corpus.documents import REPORT_FILE, document_shards
 from jmed_jax.corpus.finish import CONTAMINATED_FILE, Finish
 from jmed_jax.corpus.quality import BATCH, Quality, batched, encode, load_quality
 from jmed_jax.corpus.record import Examples, Records, Tally
@@ -72,8 +72,7 @@ def apply_quality(
     judge = _Judge(classifier, encoder, LowQuality(threshold), frozenset(judged))
     with unfinished(out, settings) as folder:
         records, documents = folder / "records", folder / "documents"
-        shards = [name for name in sorted(opened.files) if name.startswith(SHARD_PREFIX)]
-        for name in track(shards, "Judging quality", unit="shards"):
+        for name in track(document_shards(opened), "Judging quality", unit="shards"):
             # The record is written last: a shard that has one is complete.
             if not (records / (name + RECORD_SUFFIX)).exists():
                 counts = judge.copy_shard(corpus / name, documents / name)

@@ -4,6 +4,8 @@ Each counts what it does in a record of its own, written when a task has gone th
 """
 
 import json
+import sys
+import time
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -28,6 +30,7 @@ from jmed_jax.corpus.tasks import Task
 from jmed_jax.jsonl import read_jsonl, write_jsonl
 from jmed_jax.tokenizer.clean import clean
 
+SECONDS_BETWEEN_LINES = 30.0
 RECORD_SUFFIX = ".record.json"
 INPUTS_SUFFIX = ".inputs.json"
 CONTAMINATED_SUFFIX = ".contaminated.jsonl"
@@ -73,15 +76,32 @@ class Read(RecordingStep):
 
     def process(self, data: Iterable[Document], records: Records, rank: int) -> Iterator[Document]:
         hashes: dict[str, str] = {}
+        pulse = _Pulse(f"Corpus, clean, task {rank + 1} of {len(self.tasks)}")
         for source, inputs in groupby(self.tasks[rank], key=lambda entry: entry.source):
             record = records[source.name]
             files = [path for _, path in inputs]
             for document in read_documents(source, files, record.problems):
                 record.read.add(document.text)
+                pulse.beat(record.read.documents, record.read.characters)
                 record.licenses[document.metadata["license"]] += 1
                 yield document
             hashes |= {f"{source.name}/{label(source, path)}": file_sha256(path) for path in files}
         write_json(self.folder / f"{rank:05d}{INPUTS_SUFFIX}", hashes)
+
+
+class _Pulse:
+    """Says now and then how far a long task is; past the log that datatrove's output goes to."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self._last = time.monotonic()
+
+    def beat(self, documents: int, characters: int) -> None:
+        now = time.monotonic()
+        if now - self._last > SECONDS_BETWEEN_LINES:
+            self._last = now
+            text = f"{self.label}: {documents:,} documents, {characters / 1e6:,.0f} M characters"
+            print(text, file=sys.__stderr__, flush=True)
 
 
 class Clean(RecordingStep):
@@ -211,9 +231,7 @@ class ReadShard(PipelineStep):
         self.folder = folder
 
     def run(self, data: Any = None, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
-        path = self.folder / f"{rank:05d}.jsonl.zst"
-        # A task that keeps nothing writes no file.
-        for _, row in read_jsonl(path) if path.exists() else ():
+        for _, row in read_jsonl(self.folder / f"{rank:05d}.jsonl.zst"):
             yield Document(text=row["text"], id=row["id"], metadata=row["metadata"])
 
 
@@ -222,6 +240,11 @@ class ShardWriter(JsonlWriter):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(str(folder), output_filename="${rank}.jsonl.zst", compression="zstd")
+
+    def run(self, data: Any, rank: int = 0, world_size: int = 1) -> Iterator[Document]:
+        # A file for a task that keeps nothing too, so that one that is missing is an error.
+        self.output_mg.get_file(f"{rank:05d}.jsonl.zst")
+        yield from super().run(data, rank, world_size)
 
 
 class CorpusWriter(JsonlWriter):

@@ -12,6 +12,7 @@ from jmed_jax import __version__
 from jmed_jax.corpus.config import CorpusConfig, SourceConfig
 from jmed_jax.corpus.sources import list_source_files
 from jmed_jax.errors import InputError
+from jmed_jax.jsonl import without_surrogates
 
 # Enough tasks for 100 workers to end at about the same time; datatrove holds a file a task open in some stages.
 MOST_TASKS = 256
@@ -43,7 +44,9 @@ def plan_tasks(config: CorpusConfig, data: Path) -> list[Task]:
         if path in seen:
             raise InputError(f"{path}: in two sources, {seen[path]} and {source.name}. Leave it out of one.")
         seen[path] = source.name
-    sizes = [_size(path) for _, path in inputs]
+        if without_surrogates(str(path)) != str(path):
+            raise InputError(f"{without_surrogates(str(path))}: its name is not UTF-8. Rename it.")
+    sizes = [path.stat().st_size for _, path in inputs]
     target = max(SMALLEST_TASK_BYTES, sum(sizes) // MOST_TASKS)
     tasks: list[list[Input]] = []
     room = 0
@@ -54,10 +57,6 @@ def plan_tasks(config: CorpusConfig, data: Path) -> list[Task]:
         tasks[-1].append(entry)
         room -= size
     return list(tasks)
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size
 
 
 def build_settings(

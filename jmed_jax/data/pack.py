@@ -224,6 +224,8 @@ def pack_corpus(
     tokenizer = Tokenizer.load(tokenizer_path)
     counts = PackCounts()
     epochs = source.config["epochs"]
+    if not any(epochs.values()):
+        raise InputError(f"{corpus}: every source has 0 epochs, so there is nothing to pack.")
     total = round(sum(epochs[name] * entry["documents"] for name, entry in source.counts["sources"].items()))
     texts = (row["text"] for row in track(iter_mixture(corpus), "pack", total=total, unit="documents"))
     documents = encode_documents(tokenizer, texts, counts, workers=workers)

@@ -37,8 +37,9 @@ def write_sample(out: Path, *, seed: int = 0) -> None:
     _write(out / "jmed_llm/jcsts_options.json", json.dumps(jcsts_options(), ensure_ascii=False, indent=1) + "\n")
     _write_rows(out / f"igakuqa/ja/{EXAM_YEAR}.jsonl", exam_rows(lexicon, seed))
     _write(out / "igakuqa/fewshot.jsonl", load_text("fewshot.jsonl"))
-    # Last, so that a directory with a README is a complete one.
     _write(out / "README.md", load_text("readme.txt"))
+    # Last, so that a directory with it is a complete one; `--overwrite` replaces no other.
+    _write(out / "sample.json", json.dumps({"kind": "synthetic sample", "seed": seed}) + "\n")
 
 
 def _write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> None:

@@ -91,7 +91,9 @@ def build_dictionary(
     files = find_lists(sources, encoding=encoding)
     terms, claims = _read_terms(files, reliability, encoding)
     if not terms:
-        raise InputError(f"{', '.join(map(str, sources))}: no usable term. Terms have 2 to 40 characters, no spaces.")
+        reasons = Counter(problem.problem for problem in claims.problems())
+        counted = ", ".join(f"{reason} ({count:,})" for reason, count in reasons.most_common())
+        raise InputError(f"{', '.join(map(str, sources))}: no usable term: {counted or 'the lists are empty'}.")
     config = {
         "morphology": "ipadic",
         "margin": MARGIN,

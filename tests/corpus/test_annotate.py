@@ -10,6 +10,7 @@ from jmed_jax import artifact
 from jmed_jax.backends.protocol import ChatBackend, Completion, Message
 from jmed_jax.corpus.annotate import Sampled, annotate, sample_documents
 from jmed_jax.corpus.annotation_prompt import DEFAULT_PROMPT, load_prompt
+from jmed_jax.corpus.journal import ANSWERS_FILE
 from jmed_jax.errors import InputError
 from jmed_jax.jsonl import write_jsonl
 
@@ -174,8 +175,7 @@ def test_interrupted_it_goes_on_and_ends_with_the_same_rows(tmp_path: Path) -> N
         run(10, first, resumed)
     assert not resumed.exists()
     # The write that a crash cut in two.
-    (partial,) = tmp_path.glob(".resumed.jsonl.unfinished-*")
-    with (partial / "rows.jsonl").open("a") as stream:
+    with (tmp_path / "resumed.jsonl.unfinished" / ANSWERS_FILE).open("a") as stream:
         stream.write('{"id": "web/8", "lab')
     second = Scripted(honest)
     run(10, second, resumed)
@@ -190,8 +190,17 @@ def test_answers_to_another_question_are_not_mixed_in(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         run(6, Scripted(lambda text, _: "高品質" if text < "文書4" else KeyboardInterrupt(), name="a"), out)
     other = Scripted(honest, name="b")
-    run(6, other, out)
-    assert len(other.asked) == 6
+    with pytest.raises(InputError, match=r"other settings \(annotator\)"):
+        run(6, other, out)
+    assert not other.asked
+
+
+def test_labels_of_another_corpus_are_not_mixed_in(tmp_path: Path) -> None:
+    out = tmp_path / "labels.jsonl"
+    with pytest.raises(KeyboardInterrupt):
+        run(6, Scripted(lambda text, _: "高品質" if text < "文書4" else KeyboardInterrupt()), out)
+    with pytest.raises(InputError, match=r"other settings \(documents\)"):
+        run(7, Scripted(honest), out)
 
 
 def test_a_spent_budget_stops_it_and_nothing_is_lost_or_counted_as_malformed(tmp_path: Path) -> None:

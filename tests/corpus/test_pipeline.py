@@ -273,6 +273,42 @@ def test_a_failed_build_goes_on_with_the_tasks_that_are_left(
     assert read == ["part-0", "part-1", "part-2", "part-2", "part-3"]
 
 
+def test_an_error_in_a_worker_loses_no_document(raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file comes back, and so do its documents and those of the other worker."""
+    from jmed_jax.corpus import pipeline
+
+    config = CorpusConfig("c", plain_sources([raw]))
+    expected = build_corpus(config, tmp_path / "expected").fingerprint
+    # Found when its task begins, not before.
+    monkeypatch.setattr(pipeline, "_read_a_little", lambda _tasks: None)
+    prepared = pipeline._prepare(config, tmp_path / "corpus", Path(), False)
+    away = (raw / "part-2.jsonl").rename(tmp_path / "away")
+    with pytest.raises(InputError, match="part-2"), pipeline.unfinished(prepared.out, prepared.settings) as folder:
+        pipeline.run_stages(prepared.stages(), folder, Executor("local", 2))
+    away.rename(raw / "part-2.jsonl")
+    assert fingerprint(config, tmp_path / "corpus", Executor("local", 2)) == expected
+
+
+def test_a_shard_that_is_missing_is_no_empty_one(raw: Path, tmp_path: Path) -> None:
+    from jmed_jax.corpus import pipeline
+
+    config = CorpusConfig("c", plain_sources([raw]))
+    prepared = pipeline._prepare(config, tmp_path / "corpus", Path(), False)
+    prepared.folder.mkdir()
+    pipeline.run_stages(prepared.stages()[:1], prepared.folder, Executor())
+    (prepared.folder / "cleaned" / "00002.jsonl.zst").unlink()
+    with pytest.raises(InputError, match="00002"):
+        build_corpus(config, tmp_path / "corpus")
+
+
+def test_a_killed_worker_is_named_as_what_it_is() -> None:
+    from jmed_jax.corpus import executors
+
+    with pytest.raises(InputError, match="a worker was killed"), executors._workers(Executor("local", 2)) as pool:
+        assert pool is not None
+        pool.submit(os.kill, pool.submit(os.getpid).result(), signal.SIGKILL).result()
+
+
 def test_changed_sources_are_not_mixed_with_an_unfinished_build(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -76,6 +76,7 @@ def test_equal_seeds_give_equal_bytes(sample: Path, tmp_path: Path) -> None:
 def test_the_layout_is_that_of_the_real_data(sample: Path) -> None:
     expected = {
         "README.md",
+        "sample.json",
         "pretrain/synthetic_textbook.jsonl.gz",
         "pretrain/synthetic_records.jsonl.gz",
         "dictionary/synthetic_terms.txt",

@@ -64,11 +64,22 @@ def _oscar_metadata(metadata: dict[str, Any]) -> dict[str, Any]:
     identification = _mapping(metadata.get("identification"))
     return {
         "language": identification.get("label"),
-        "language_confidence": identification.get("prob"),
-        "harmful_pp": metadata.get("harmful_pp"),
-        "quality_warnings": metadata.get("quality_warnings") or [],
-        "categories": metadata.get("categories") or [],
+        "language_confidence": _number(identification.get("prob")),
+        "harmful_pp": _number(metadata.get("harmful_pp")),
+        "quality_warnings": _strings(metadata.get("quality_warnings")),
+        "categories": _strings(metadata.get("categories")),
     }
+
+
+# What has another type than OSCAR's documentation says counts as absent: the page itself is read all the same.
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _strings(value: object) -> list[str]:
+    return [entry for entry in value if isinstance(entry, str)] if isinstance(value, list) else []
 
 
 def _mapping(value: object) -> dict[str, Any]:

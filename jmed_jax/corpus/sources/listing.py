@@ -53,8 +53,7 @@ def plain_sources(paths: Sequence[Path], *, text_field: str = "text") -> tuple[S
     sources: dict[str, SourceConfig] = {}
     seen = set()
     for path in paths:
-        entry = SourceConfig(name="-", paths=(str(path.absolute()),))
-        for file in list_source_files(entry, Path()):
+        for file in sorted(_expand(str(path.absolute()), "auto", Path())):
             if file.resolve() in seen:
                 continue
             seen.add(file.resolve())

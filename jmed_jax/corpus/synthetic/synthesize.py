@@ -15,9 +15,9 @@ from typing import Any
 from jmed_jax import __version__, artifact
 from jmed_jax.artifact import Artifact
 from jmed_jax.corpus.documents import REPORT_FILE
+from jmed_jax.corpus.journal import Journal
 from jmed_jax.corpus.record import Examples, Problems, Tally
 from jmed_jax.corpus.synthetic.exercises import Exercise, format_exercises, parse_exercises
-from jmed_jax.corpus.synthetic.journal import Journal
 from jmed_jax.corpus.synthetic.names import fold
 from jmed_jax.corpus.synthetic.writers import NOTHING_KNOWN, Answer, Request, Writer
 from jmed_jax.errors import InputError

@@ -14,7 +14,7 @@ import pytest
 from jmed_jax import __version__
 from jmed_jax.artifact import open_artifact
 from jmed_jax.backends.protocol import Completion, Message
-from jmed_jax.corpus.synthetic.journal import ANSWERS_FILE, SETTINGS_FILE
+from jmed_jax.corpus.journal import ANSWERS_FILE, SETTINGS_FILE
 from jmed_jax.corpus.synthetic.prompts import load_prompts
 from jmed_jax.corpus.synthetic.synthesize import DOCUMENTS_FILE, SynthesisConfig, synthesize, unfinished_directory
 from jmed_jax.corpus.synthetic.writers import ModelWriter

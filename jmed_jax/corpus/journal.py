@@ -64,7 +64,7 @@ class Journal:
             for number, line in enumerate(stream, start=1):
                 record = _parse(line)
                 if record is None:
-                    raise InputError(f"{self._path}:{number}: damaged. Remove that line: its topic is asked again.")
+                    raise InputError(f"{self._path}:{number}: damaged. Remove that line: it is asked again.")
                 yield place, record
                 place += len(line)
 
@@ -112,7 +112,7 @@ class Journal:
             end -= 1
             assert byte
         if end < size:
-            say(f"{self._path}: the last answer was cut off; its topic is asked again.")
+            say(f"{self._path}: the last answer was cut off; it is asked again.")
             self._stream.truncate(end)
             os.fsync(self._stream.fileno())
 
