@@ -3,6 +3,7 @@
 Logical axes: vocab, hidden, heads (query or KV heads × head dim), mlp, layers.
 """
 
+import math
 import re
 from typing import Any
 
@@ -84,11 +85,32 @@ def batch_sharding(mesh: Mesh, leading: int = 0) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(*(None,) * leading, BATCH_AXES))
 
 
+def process_rows(mesh: Mesh) -> tuple[int, int]:
+    """Which share of every batch's rows this process reads: (index, number of shares).
+
+    Processes that a tensor axis joins work on the same rows and have the same index.
+
+    Raises:
+        InputError: two processes have some of their rows in common, but not all.
+    """
+    ways = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
+    rows_of: dict[int, set[int]] = {}
+    for (data, fsdp, _), device in np.ndenumerate(mesh.devices):
+        rows_of.setdefault(device.process_index, set()).add(data * mesh.shape["fsdp"] + fsdp)
+    shares = sorted({tuple(sorted(rows)) for rows in rows_of.values()})
+    if sum(map(len, shares)) != ways or len({len(share) for share in shares}) > 1:
+        raise InputError(
+            f"mesh.tensor {mesh.shape['tensor']} does not fit {mesh.devices.size // len(rows_of)} devices a process: "
+            "one must be a multiple of the other."
+        )
+    return shares.index(tuple(sorted(rows_of[jax.process_index()]))), len(shares)
+
+
 def check_batch(mesh: Mesh, batch_size: int) -> None:
     """
     Raises:
         InputError: the rows of one pass do not divide over the data-parallel devices.
     """
-    ways = int(np.prod([mesh.shape[axis] for axis in BATCH_AXES]))
+    ways = math.prod(mesh.shape[axis] for axis in BATCH_AXES)
     if batch_size % ways:
         raise InputError(f"data.batch_size {batch_size} does not divide over {ways} data-parallel devices.")

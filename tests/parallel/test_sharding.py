@@ -2,7 +2,8 @@
 
 import math
 from dataclasses import replace
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +17,7 @@ from jmed_jax.config import MeshConfig
 from jmed_jax.errors import InputError
 from jmed_jax.models.decoder import abstract_parameters
 from jmed_jax.parallel import sharding
-from jmed_jax.parallel.mesh import make_mesh
+from jmed_jax.parallel.mesh import AXES, make_mesh
 from jmed_jax.train.step import Trainer, TrainState
 from tests import tiny
 
@@ -24,7 +25,9 @@ DDP = MeshConfig(mode="ddp")
 ZERO2 = MeshConfig(mode="zero2", data=2, fsdp=4)
 FSDP = MeshConfig(mode="fsdp", data=1, fsdp=8)
 FSDP_TENSOR = MeshConfig(mode="fsdp", data=2, fsdp=2, tensor=2)
-STEPS = 3
+TENSOR = MeshConfig(mode="ddp", data=4, tensor=2)
+ZERO2_TENSOR = MeshConfig(mode="zero2", data=1, fsdp=4, tensor=2)
+STEPS = 10
 
 
 def train_steps(config: MeshConfig, mesh: Mesh) -> tuple[list[float], TrainState]:
@@ -54,8 +57,15 @@ def one_device_losses() -> list[float]:
 # The norms' scales, and what a mesh axis does not divide, stay whole: a few per cent above the ideal share.
 @pytest.mark.parametrize(
     ("config", "parameters_share", "optimizer_share"),
-    [(DDP, 1, 1), (ZERO2, 1, 1 / 4), (FSDP, 1 / 8, 1 / 8), (FSDP_TENSOR, 1 / 4, 1 / 4)],
-    ids=["ddp", "zero2", "fsdp", "fsdp-tensor"],
+    [
+        (DDP, 1, 1),
+        (TENSOR, 1 / 2, 1 / 2),
+        (ZERO2, 1, 1 / 4),
+        (ZERO2_TENSOR, 1 / 2, 1 / 8),
+        (FSDP, 1 / 8, 1 / 8),
+        (FSDP_TENSOR, 1 / 4, 1 / 4),
+    ],
+    ids=["ddp", "tensor", "zero2", "zero2-tensor", "fsdp", "fsdp-tensor"],
 )
 def test_every_mode_gives_the_losses_of_one_device_and_shards(
     one_device_losses: list[float], config: MeshConfig, parameters_share: float, optimizer_share: float
@@ -68,6 +78,29 @@ def test_every_mode_gives_the_losses_of_one_device_and_shards(
         assert all(len(a.sharding.device_set) == 8 for a in jax.tree.leaves(tree))
     kernel = state.parameters["blocks"]["mlp"]["up"]["kernel"]
     assert kernel.addressable_shards[0].data.size / kernel.size == parameters_share
+
+
+def bytes_a_device(config: MeshConfig) -> tuple[float, float]:
+    """What the compiled step takes in, and what it needs beside that, in sizes of all parameters."""
+    # Wide enough for the parameters to outweigh the activations.
+    model = replace(tiny.MODEL, hidden_size=128, mlp_size=512, num_layers=4, vocab_size=512)
+    trainer = Trainer(replace(tiny.experiment(), mesh=config, model=model), make_mesh(config))
+    memory = trainer.step.lower(trainer.abstract_state, trainer.abstract_batch).compile().memory_analysis()
+    size = 4 * model.num_parameters
+    return memory.argument_size_in_bytes / size, memory.temp_size_in_bytes / size
+
+
+@pytest.mark.slow
+def test_memory_falls_as_the_modes_promise() -> None:
+    ddp, zero2, fsdp = (
+        bytes_a_device(config)
+        for config in (DDP, MeshConfig("zero2", data=1, fsdp=8), MeshConfig("fsdp", data=1, fsdp=8))
+    )
+    # Parameters and two moments: all three whole; the moments in eight parts; all three in eight parts.
+    np.testing.assert_allclose([ddp[0], zero2[0], fsdp[0]], [3, 1 + 2 / 8, 3 / 8], rtol=0.02)
+    # The updated moments and what leads to them are whole in ddp alone.
+    assert max(zero2[1], fsdp[1]) < ddp[1] - 1
+    assert sum(fsdp) < sum(zero2) - 0.5 < sum(ddp) - 2
 
 
 def test_every_parameter_of_both_families_has_its_place() -> None:
@@ -104,6 +137,21 @@ def test_two_logical_axes_on_one_mesh_axis_are_an_error() -> None:
         sharding.partition_spec("head.kernel", (32, 96), {"hidden": "fsdp", "vocab": "fsdp"}, make_mesh(FSDP))
 
 
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"num_heads": 3, "num_kv_heads": 3}, "num_heads"),
+        ({"num_heads": 4, "num_kv_heads": 1}, "num_kv_heads"),
+        ({"mlp_size": 65}, "mlp_size"),
+    ],
+)
+def test_a_width_that_tensor_does_not_divide_is_refused(changes: dict[str, int], field: str) -> None:
+    model = replace(tiny.MODEL, **changes)
+    message = rf"model\.{field} \({changes[field]}\) does not divide over mesh\.tensor \(2\)"
+    with pytest.raises(InputError, match=message):
+        replace(tiny.experiment(), model=model, mesh=FSDP_TENSOR)
+
+
 def test_an_odd_vocabulary_is_replicated() -> None:
     mesh = make_mesh(FSDP_TENSOR)
     # 32,771 after instruction tuning; the other axis is sharded all the same.
@@ -120,3 +168,40 @@ def test_rows_are_split_over_both_data_parallel_axes() -> None:
     sharding.check_batch(mesh, 8)
     with pytest.raises(InputError, match=r"data\.batch_size 6 does not divide over 4 data-parallel devices"):
         sharding.check_batch(mesh, 6)
+
+
+class Device(NamedTuple):
+    process_index: int
+
+
+def share_of_rows(monkeypatch: pytest.MonkeyPatch, process: int, shape: tuple[int, int, int], own: int) -> Any:
+    """`process_rows` of a process, where each of them has `own` devices, one after the other."""
+    devices = np.empty(shape, object)
+    for number, place in enumerate(np.ndindex(shape)):
+        devices[place] = Device(number // own)
+    monkeypatch.setattr(jax, "process_index", lambda: process)
+    mesh: Any = SimpleNamespace(shape=dict(zip(AXES, shape, strict=True)), devices=devices)
+    return sharding.process_rows(mesh)
+
+
+@pytest.mark.parametrize(
+    ("process", "shape", "own", "share"),
+    [
+        (0, (8, 1, 1), 8, (0, 1)),
+        (1, (4, 2, 1), 2, (1, 4)),
+        (3, (2, 2, 2), 2, (3, 4)),
+        # Two processes a tensor axis, and with them the same rows.
+        (2, (2, 1, 4), 2, (1, 2)),
+        (3, (2, 1, 4), 2, (1, 2)),
+        (3, (1, 1, 8), 2, (0, 1)),
+    ],
+)
+def test_processes_that_a_tensor_axis_joins_read_the_same_rows(
+    monkeypatch: pytest.MonkeyPatch, process: int, shape: tuple[int, int, int], own: int, share: tuple[int, int]
+) -> None:
+    assert share_of_rows(monkeypatch, process, shape, own) == share
+
+
+def test_processes_that_have_only_some_rows_in_common_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"mesh\.tensor 3 does not fit 2 devices a process"):
+        share_of_rows(monkeypatch, 0, (2, 1, 3), 2)
