@@ -1,9 +1,12 @@
-"""Rotary positions and causal grouped-query attention.
+"""Causal grouped-query attention over whole sequences, in plain XLA: for any device, with dropout.
 
-Axes: B batch, T query positions, S key positions, N query heads, K KV heads, H head dim.
+Axes: B batch, T query positions, S key positions, N query heads, K KV heads, H head dim,
+R = N // K · T queries that read the same KV head.
+
+`attention_choice.py` picks between these and the kernels of one kind of device.
 """
 
-from typing import NamedTuple
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
@@ -18,28 +21,30 @@ NEGATIVE = -1e30
 QUERY_CHUNK = 128
 
 
-class Rope(NamedTuple):
-    """Cosines and sines [B, T, 1, H/2] in float32 (bfloat16 has no 257)."""
+class CausalAttention(Protocol):
+    """What every implementation is: attention in which position t sees positions up to t.
 
-    cos: Array
-    sin: Array
+    Output [B, T, N, H] in the dtype of q; softmax in float32; scores scaled by 1 / sqrt(H).
+    """
 
-
-def rope_table(positions_BT: Array, head_dim: int, theta: float) -> Rope:
-    """Angles of rotary positions over the whole head dim (arXiv 2104.09864)."""
-    frequencies_h = theta ** -(jnp.arange(0, head_dim, 2, dtype=jnp.float32) / head_dim)
-    angles_BT1h = positions_BT.astype(jnp.float32)[:, :, None, None] * frequencies_h[None, None, None]
-    return Rope(jnp.cos(angles_BT1h), jnp.sin(angles_BT1h))
-
-
-def apply_rope(x_BTNH: Array, rope: Rope) -> Array:
-    """Rotate the two halves of the head dim, as Hugging Face's Llama does; float32 inside, dtype of x outside."""
-    first, second = jnp.split(x_BTNH.astype(jnp.float32), 2, axis=-1)
-    rotated = jnp.concatenate(
-        [first * rope.cos - second * rope.sin, second * rope.cos + first * rope.sin],
-        axis=-1,
-    )
-    return rotated.astype(x_BTNH.dtype)
+    def __call__(
+        self,
+        q_BTNH: Array,
+        k_BTKH: Array,
+        v_BTKH: Array,
+        segment_ids_BT: Array | None = None,
+        /,
+        *,
+        dropout_rate: float = 0.0,
+        dropout_key: Array | None = None,
+    ) -> Array:
+        """
+        Args:
+            segment_ids_BT: where given, a query sees only keys of its own segment (the document mask); None is the
+                plain causal window over the packed row (arXiv 2412.16423 §2.4.1).
+            dropout_rate: of the attention weights, applied where there is a key; None is inference.
+        """
+        ...
 
 
 def attend(
@@ -57,15 +62,23 @@ def attend(
         mask_BTS: bool, true where a query may look; broadcastable on B and T.
         dropout_key: applied to the attention weights; None is inference.
     """
-    N, K, H = q_BTNH.shape[2], k_BSKH.shape[2], q_BTNH.shape[3]
-    # Repeating the KV heads costs little memory and keeps one plain batched product over all heads.
-    k_BSNH = jnp.repeat(k_BSKH, N // K, axis=2)
-    v_BSNH = jnp.repeat(v_BSKH, N // K, axis=2)
-    # The scale goes into q: T·H multiplications instead of T·S.
-    scores_BNTS = jnp.einsum("BTNH,BSNH->BNTS", q_BTNH * H**-0.5, k_BSNH, preferred_element_type=jnp.float32)
-    weights_BNTS = jax.nn.softmax(jnp.where(mask_BTS[:, None], scores_BNTS, NEGATIVE), axis=-1).astype(v_BSKH.dtype)
-    weights_BNTS = dropout(weights_BNTS, dropout_rate, dropout_key)
-    return jnp.einsum("BNTS,BSNH->BTNH", weights_BNTS, v_BSNH)
+    q_BNTH, k_BKSH, v_BKSH = (x.swapaxes(1, 2) for x in (_scaled(q_BTNH), k_BSKH, v_BSKH))
+    return _attend_by_head(q_BNTH, k_BKSH, v_BKSH, mask_BTS, dropout_rate, dropout_key).swapaxes(1, 2)
+
+
+def reference_attention(
+    q_BTNH: Array,
+    k_BTKH: Array,
+    v_BTKH: Array,
+    segment_ids_BT: Array | None = None,
+    *,
+    dropout_rate: float = 0.0,
+    dropout_key: Array | None = None,
+) -> Array:
+    """`CausalAttention` with the whole mask in one piece: what the faster ones are measured by."""
+    T = q_BTNH.shape[1]
+    mask_BTS = _mask(0, T, segment_ids_BT)
+    return attend(q_BTNH, k_BTKH, v_BTKH, mask_BTS, dropout_rate=dropout_rate, dropout_key=dropout_key)
 
 
 def causal_attention(
@@ -77,27 +90,60 @@ def causal_attention(
     dropout_rate: float = 0.0,
     dropout_key: Array | None = None,
 ) -> Array:
-    """Causal attention over whole sequences, in chunks of queries that read only the keys they need.
-
-    Args:
-        segment_ids_BT: where given, a query sees only keys of its own segment (the document mask); None is the plain
-            causal window over the packed row (arXiv 2412.16423 §2.4.1).
-    """
+    """`CausalAttention` in chunks of queries that read only the keys they need."""
     T = q_BTNH.shape[1]
+    # Heads first, once for all chunks.
+    q_BNTH, k_BKTH, v_BKTH = (x.swapaxes(1, 2) for x in (_scaled(q_BTNH), k_BTKH, v_BTKH))
     chunks = []
     for index, start in enumerate(range(0, T, QUERY_CHUNK)):
         end = min(start + QUERY_CHUNK, T)
-        mask_BTS = (jnp.arange(start, end)[:, None] >= jnp.arange(end)[None])[None]
-        if segment_ids_BT is not None:
-            mask_BTS = mask_BTS & (segment_ids_BT[:, start:end, None] == segment_ids_BT[:, None, :end])
         chunks.append(
-            attend(
-                q_BTNH[:, start:end],
-                k_BTKH[:, :end],
-                v_BTKH[:, :end],
-                mask_BTS,
-                dropout_rate=dropout_rate,
-                dropout_key=None if dropout_key is None else jax.random.fold_in(dropout_key, index),
+            _attend_by_head(
+                q_BNTH[:, :, start:end],
+                k_BKTH[:, :, :end],
+                v_BKTH[:, :, :end],
+                _mask(start, end, segment_ids_BT),
+                dropout_rate,
+                None if dropout_key is None else jax.random.fold_in(dropout_key, index),
             )
         )
-    return jnp.concatenate(chunks, axis=1)
+    return jnp.concatenate(chunks, axis=2).swapaxes(1, 2)
+
+
+def _scaled(q_BTNH: Array) -> Array:
+    """The scale of the scores goes into q: T·H multiplications instead of T·S."""
+    return q_BTNH * q_BTNH.shape[-1] ** -0.5
+
+
+def _mask(start: int, end: int, segment_ids_BT: Array | None) -> Array:
+    """What the queries from `start` to `end` may see of the keys up to `end`, [B or 1, end − start, end]."""
+    mask_BTS = (jnp.arange(start, end)[:, None] >= jnp.arange(end)[None])[None]
+    if segment_ids_BT is None:
+        return mask_BTS
+    return mask_BTS & (segment_ids_BT[:, start:end, None] == segment_ids_BT[:, None, :end])
+
+
+def _attend_by_head(
+    q_BNTH: Array,
+    k_BKSH: Array,
+    v_BKSH: Array,
+    mask_BTS: Array,
+    dropout_rate: float,
+    dropout_key: Array | None,
+) -> Array:
+    """Attention [B, N, T, H] of scaled queries."""
+    B, N, T, H = q_BNTH.shape
+    K, S = k_BKSH.shape[1:3]
+    # The queries of a group lie below each other as the rows of one matrix, and no key is repeated.
+    q_BKRH = q_BNTH.reshape(B, K, N // K * T, H)
+    scores_BKRS = jnp.einsum("BKRH,BKSH->BKRS", q_BKRH, k_BKSH, preferred_element_type=jnp.float32)
+    # An addition, which unlike a selection has nothing to do in the backward pass.
+    scores_BNTS = scores_BKRS.reshape(B, N, T, S) + jnp.where(mask_BTS, 0.0, NEGATIVE)[:, None]
+    # The softmax divides last: T·H numbers instead of T·S. Its maximum cancels, so no gradient goes through it.
+    weights_BNTS = jnp.exp(scores_BNTS - jax.lax.stop_gradient(jnp.max(scores_BNTS, axis=-1, keepdims=True)))
+    sums_BNT1 = jnp.sum(weights_BNTS, axis=-1, keepdims=True)
+    weights_BNTS = dropout(weights_BNTS.astype(v_BKSH.dtype), dropout_rate, dropout_key)
+    attended_BKRH = jnp.einsum(
+        "BKRS,BKSH->BKRH", weights_BNTS.reshape(B, K, -1, S), v_BKSH, preferred_element_type=jnp.float32
+    )
+    return (attended_BKRH.reshape(B, N, T, H) / sums_BNT1).astype(q_BNTH.dtype)

@@ -7,18 +7,19 @@ parameter has a leading layer axis; the training step and the generation engine 
 """
 
 import math
-from typing import Literal
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
+from jax.ad_checkpoint import checkpoint_name
 
 from jmed_jax.config import ModelConfig
-from jmed_jax.models.attention import Rope, apply_rope, causal_attention, rope_table
+from jmed_jax.models.attention import CausalAttention, causal_attention
 from jmed_jax.models.layers import MLP, Embedding, Initializer, Linear, RMSNorm, dropout
-
-Remat = Literal["none", "full", "dots"]
+from jmed_jax.models.remat import ATTENDED, ATTENTION_BRANCH, QKV, Remat, with_remat
+from jmed_jax.models.rope import Rope, apply_rope, rope_table
 
 
 def hidden_initializer(config: ModelConfig) -> Initializer:
@@ -51,7 +52,10 @@ class Attention(nnx.Module):
 
     def qkv(self, x_BTD: Array, rope: Rope) -> tuple[Array, Array, Array]:
         """Queries [B, T, N, H], keys and values [B, T, K, H], rotated."""
-        q, k, v = (p(x_BTD).reshape(*x_BTD.shape[:2], -1, self.head_dim) for p in (self.query, self.key, self.value))
+        q, k, v = (
+            checkpoint_name(p(x_BTD), QKV).reshape(*x_BTD.shape[:2], -1, self.head_dim)
+            for p in (self.query, self.key, self.value)
+        )
         return apply_rope(q, rope), apply_rope(k, rope), v
 
 
@@ -81,7 +85,9 @@ class Block(nnx.Module):
     def finish(self, x_BTD: Array, attended_BTNH: Array, dropout_key: Array | None = None) -> Array:
         """Add the attention's and the MLP's branch to the residual stream."""
         attention_key, mlp_key = (None, None) if dropout_key is None else jax.random.split(dropout_key)
+        attended_BTNH = checkpoint_name(attended_BTNH, ATTENDED)
         branch_BTD = self.attention.output(attended_BTNH.reshape(*x_BTD.shape[:2], -1))
+        branch_BTD = checkpoint_name(branch_BTD, ATTENTION_BRANCH)
         x_BTD = x_BTD + dropout(branch_BTD, self.residual_dropout, attention_key)
         branch_BTD = self.mlp(self.mlp_norm(x_BTD))
         return x_BTD + dropout(branch_BTD, self.residual_dropout, mlp_key)
@@ -119,6 +125,8 @@ class Decoder(nnx.Module):
         *,
         dropout_key: Array | None = None,
         remat: Remat = "none",
+        attention: CausalAttention = causal_attention,
+        constrain: Callable[[Array], Array] = lambda x_BTD: x_BTD,
     ) -> Array:
         """All blocks and the final norm over whole sequences; positions count from the start of the row.
 
@@ -128,6 +136,9 @@ class Decoder(nnx.Module):
             segment_ids_BT: document mask; None is the plain causal window.
             dropout_key: None is inference.
             remat: what the backward pass computes again (`TrainConfig.remat`).
+            attention: of `attention_choice.make_attention`; the default runs on any device.
+            constrain: keeps the residual stream's sharding between blocks; without it the compiler may choose one that
+                gathers parameters and activations alike.
         """
         graphdef, stacked = nnx.split(self.blocks)
         rope = self.rope(jnp.arange(x_BTD.shape[1])[None])
@@ -140,13 +151,11 @@ class Decoder(nnx.Module):
                 (None, None) if dropout_key is None else jax.random.split(jax.random.fold_in(dropout_key, index))
             )
             q, k, v = block.qkv(x_BTD, rope)
-            attended = causal_attention(
-                q, k, v, segment_ids_BT, dropout_rate=attention_dropout, dropout_key=attention_key
-            )
-            return block.finish(x_BTD, attended, residual_key), None
+            attended = attention(q, k, v, segment_ids_BT, dropout_rate=attention_dropout, dropout_key=attention_key)
+            return constrain(block.finish(x_BTD, attended, residual_key)), None
 
         layers = (stacked, jnp.arange(self.config.num_layers))
-        x_BTD, _ = jax.lax.scan(_with_remat(apply_block, remat), x_BTD, layers)
+        x_BTD, _ = jax.lax.scan(with_remat(apply_block, remat), constrain(x_BTD), layers)
         return self.final_norm(x_BTD)
 
     def output_kernel(self) -> Array:
@@ -162,14 +171,6 @@ class Decoder(nnx.Module):
     def __call__(self, tokens_BT: Array, segment_ids_BT: Array | None = None, dtype: jnp.dtype = jnp.float32) -> Array:
         """Logits [B, T, V] in float32 of token ids [B, T], without dropout."""
         return self.logits(self.transform(self.embed(tokens_BT, dtype), segment_ids_BT))
-
-
-def _with_remat(function, remat: Remat):  # type: ignore[no-untyped-def]  # a decorator that keeps the signature
-    if remat == "none":
-        return function
-    policy = {"full": None, "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable}[remat]
-    # Inside a scan the loop itself keeps XLA from merging the two computations.
-    return jax.checkpoint(function, prevent_cse=False, policy=policy)
 
 
 def neftune_noise(x_BTD: Array, segment_ids_BT: Array, alpha: float, key: Array) -> Array:

@@ -213,6 +213,26 @@ def test_every_dropout_of_a_step_draws_from_its_own_key(monkeypatch: pytest.Monk
     assert len(seen) == len(set(seen)) == 16
 
 
+def test_blocks_use_the_given_attention_and_keep_the_given_sharding() -> None:
+    model = make(MODEL)
+    x_BTD = model.embed(random_tokens(), jnp.float32)
+    segment_ids_BT = jnp.array([[1] * 12 + [2] * 20] * 2)
+    seen: list[str] = []
+
+    def recording_attention(*arrays: Array, **dropout: Any) -> Array:
+        seen.append("attention")
+        return attention.reference_attention(*arrays, **dropout)
+
+    def constrain(x_BTD: Array) -> Array:
+        seen.append("constrain")
+        return x_BTD
+
+    given = model.transform(x_BTD, segment_ids_BT, attention=recording_attention, constrain=constrain)
+    # Before the first block, and after each in the body of the scan, which is traced once or more.
+    assert seen[:3] == ["constrain", "attention", "constrain"]
+    np.testing.assert_allclose(given, model.transform(x_BTD, segment_ids_BT), atol=1e-5)
+
+
 def test_dropout_is_off_at_inference() -> None:
     tokens_BT = random_tokens()
     with_rates = forward(make(replace(MODEL, attention_dropout=0.5, residual_dropout=0.5)))
