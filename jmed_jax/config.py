@@ -115,10 +115,15 @@ class DataConfig:
     """Passes in one optimiser step."""
     attention_mask: Literal["causal", "document"] = "causal"
     """"causal": the paper's plain window over the packed row. "document": no attention across documents."""
+    validation_rows: str = ""
+    """Directory made by `jmed pack` of text held out, for `train.validate_every`."""
+    validation_limit: int = 512
+    """At most so many rows of it count, evenly spaced."""
 
     def __post_init__(self) -> None:
         _require(self.batch_size > 0, f"data.batch_size must be positive, not {self.batch_size}.")
         _require(self.accumulation > 0, f"data.accumulation must be positive, not {self.accumulation}.")
+        _require(self.validation_limit > 0, f"data.validation_limit must be positive, not {self.validation_limit}.")
 
     @property
     def rows_per_step(self) -> int:
@@ -127,19 +132,33 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class OptimizerConfig:
-    """AdamW with linear warm-up and cosine decay to `final_lr`."""
+    """AdamW with linear warm-up and a named schedule."""
 
     peak_lr: float = 1e-3
     final_lr: float = 0.0
     warmup_steps: int = 0
+    schedule: Literal["cosine", "linear", "constant", "wsd"] = "cosine"
+    """After the warm-up: down to `final_lr` over the rest of the run along a cosine or a line; "constant" stays at the
+    peak; "wsd" (warm-up, stable, decay) stays there until the last `decay_steps` steps."""
+    decay_steps: int = 0
+    """Steps of the linear decay that ends a "wsd" schedule; 10 to 20 % of the run is usual (arXiv 2405.18392 §4)."""
     beta1: float = 0.9
     beta2: float = 0.95
     epsilon: float = 1e-8
     weight_decay: float = 0.1
+    decay_norms_and_embeddings: bool = True
+    """False: no weight decay on norm scales, biases and the token embedding."""
+    moments_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Of Adam's two moments as they are kept between steps; the arithmetic is float32 (`train/optimizer.py`)."""
     clip_norm: float = 1.0
     """Global gradient norm above which gradients are scaled down (the papers are silent: our choice)."""
 
     def __post_init__(self) -> None:
+        _require(
+            (self.decay_steps > 0) == (self.schedule == "wsd"),
+            f'optimizer.decay_steps belongs to optimizer.schedule "wsd", which needs it: here they are '
+            f'{self.decay_steps} and "{self.schedule}".',
+        )
         _require(self.peak_lr > 0, f"optimizer.peak_lr must be positive, not {self.peak_lr}.")
         _require(self.warmup_steps >= 0, f"optimizer.warmup_steps must not be negative, not {self.warmup_steps}.")
         _require(self.clip_norm > 0, f"optimizer.clip_norm must be positive, not {self.clip_norm}.")
@@ -173,21 +192,53 @@ class TrainConfig:
     neftune_alpha: float = 0.0
     """Uniform noise of magnitude alpha / sqrt(L·d) on the embeddings (arXiv 2310.05914); 0 is off."""
     loss_chunk: int = 1024
-    """Tokens whose logits exist at one time."""
-    remat: Literal["none", "full", "dots"] = "none"
-    """What the backward pass computes again: nothing, all of a layer, or all but its matrix products."""
+    """Tokens of one device whose logits exist at one time."""
+    remat: Literal["none", "dots", "attention", "full"] = "none"
+    """What the backward pass computes again: nothing, all but a layer's matrix products, all but those of its
+    attention, or all of a layer (`models/remat.py`)."""
+    attention: Literal["auto", "reference", "chunked", "cudnn", "splash"] = "auto"
+    """Implementation: the whole mask at once, chunks of queries (both on any device), cuDNN's on NVIDIA GPUs, splash on
+    TPUs; "auto": the fastest that does what this configuration says (`models/attention_choice.py`)."""
     log_every: int = 10
     checkpoint_every: int = 500
     keep_checkpoints: int = 3
     keep_every: int = 0
     """Checkpoints at multiples of this many steps are kept for ever; 0 keeps none beside the last ones."""
     initialize_from: str = ""
-    """Run directory whose parameters this run starts from; new vocabulary rows are freshly initialised."""
+    """Run or Hugging Face directory whose parameters this run starts from; new vocabulary rows are freshly made."""
+    validate_every: int = 0
+    """Steps between two losses on `data.validation_rows`; 0 is never."""
+
+    max_skipped: int = 10
+    """Consecutive steps whose loss or gradients are not finite, and which are therefore not applied, before the run
+    stops."""
+    statistics_every: int = 0
+    """Norms of gradients, updates and parameters by layer every so many steps; 0 never computes them."""
+    spike_window: int = 128
+    """Losses of the last steps from which the median and the spread of a usual loss are taken."""
+    spike_threshold: float = 10.0
+    """A loss this many (scaled) median absolute deviations above the median is a spike; 0 looks for none."""
+    rewind_on_spike: bool = False
+    """Go back to the last checkpoint before a spike and leave out the batches that led to it."""
+    spike_batches: int = 2
+    """Batches left out by a rewind, the spike's own being the last. The loss of a step is computed with the parameters
+    that the step before it made, so both are suspects; PaLM left out 200 to 500 (arXiv 2204.02311 §5.1)."""
+    max_rewinds: int = 3
+    """Rewinds in the whole run; after that, spikes are only reported."""
+    hang_timeout_s: float = 0.0
+    """Seconds without a finished step after which the stacks of all threads are written; 0 watches nothing."""
+    hang_abort: bool = False
+    """End the process, with exit code 1, after writing them."""
 
     def __post_init__(self) -> None:
-        for name in ("steps", "loss_chunk", "log_every", "checkpoint_every", "keep_checkpoints"):
+        positive = ("steps", "loss_chunk", "log_every", "checkpoint_every", "keep_checkpoints", "max_skipped")
+        for name in (*positive, "spike_batches"):
             _require(getattr(self, name) > 0, f"train.{name} must be positive, not {getattr(self, name)}.")
+        for name in ("statistics_every", "spike_threshold", "max_rewinds", "hang_timeout_s"):
+            _require(getattr(self, name) >= 0, f"train.{name} must not be negative, not {getattr(self, name)}.")
+        _require(self.spike_window >= 8, f"train.spike_window must be at least 8, not {self.spike_window}.")
         _require(self.neftune_alpha >= 0, f"train.neftune_alpha must not be negative, not {self.neftune_alpha}.")
+        _require(self.validate_every >= 0, f"train.validate_every must not be negative, not {self.validate_every}.")
 
 
 @dataclass(frozen=True)
@@ -206,6 +257,20 @@ class ExperimentConfig:
         _require(
             self.optimizer.warmup_steps <= self.train.steps,
             f"optimizer.warmup_steps ({self.optimizer.warmup_steps}) exceeds train.steps ({self.train.steps}).",
+        )
+        for name in ("num_heads", "num_kv_heads", "mlp_size"):
+            _require(
+                getattr(self.model, name) % self.mesh.tensor == 0,
+                f"model.{name} ({getattr(self.model, name)}) does not divide over mesh.tensor ({self.mesh.tensor}).",
+            )
+        _require(
+            bool(self.data.validation_rows) == (self.train.validate_every > 0),
+            "data.validation_rows and train.validate_every belong together: set both, or neither.",
+        )
+        _require(
+            self.optimizer.warmup_steps + self.optimizer.decay_steps <= self.train.steps,
+            f"optimizer.warmup_steps ({self.optimizer.warmup_steps}) and optimizer.decay_steps "
+            f"({self.optimizer.decay_steps}) together exceed train.steps ({self.train.steps}).",
         )
 
     @property

@@ -1,13 +1,13 @@
-"""`jmed quickstart`, `jmed train`, `jmed plan`."""
+"""`jmed quickstart`, `jmed train`."""
 
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import Any
 
 from jmed_jax.cli.arguments import Commands, Parser, add_command, add_output, positive
 from jmed_jax.cli.overrides import echo, load_experiment
-
-GIB = 2**30
+from jmed_jax.config import ExperimentConfig
+from jmed_jax.errors import InputError
 
 
 def add_quickstart(commands: Commands) -> None:
@@ -27,7 +27,6 @@ def add_quickstart(commands: Commands) -> None:
 def add_commands(commands: Commands) -> None:
     """Add the other commands of this module."""
     _add_train(commands)
-    _add_plan(commands)
 
 
 def _quickstart(args: Namespace) -> dict[str, Any]:
@@ -38,7 +37,8 @@ def _quickstart(args: Namespace) -> dict[str, Any]:
     return summary
 
 
-def _add_config(parser: Parser) -> None:
+def add_config(parser: Parser) -> None:
+    """`CONFIG`, and how its fields are changed."""
     parser.add_argument("config", type=Path, metavar="CONFIG", help="a file of configs/, or your own")
     parser.usage = f"{parser.prog} CONFIG [options] [--SECTION.FIELD VALUE …]"
     parser.epilog = (
@@ -60,61 +60,69 @@ def _add_train(commands: Commands) -> None:
         example="jmed train configs/ncvc_slm_tiny.py --run out/pretrain --data.rows out/rows --optimizer.peak-lr 5e-4",
         takes_overrides=True,
     )
-    _add_config(parser)
+    add_config(parser)
     parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="the run's directory")
     parser.add_argument("--steps", type=positive, metavar="N", help="short for --train.steps N")
+    text = "write a profiler trace of these steps into DIR/profile, e.g. 10:13"
+    parser.add_argument("--profile-steps", metavar="FIRST:LAST", help=text)
+    _add_evaluation(parser)
+    _add_processes(parser)
+
+
+def _add_evaluation(parser: Parser) -> None:
+    text = "score the model at every Nth checkpoint and at the end, into DIR/scores.jsonl"
+    parser.add_argument("--evaluate-every", type=positive, metavar="N", help=text)
+    text = "tasks and groups to score it on, separated by commas"
+    parser.add_argument("--evaluate-tasks", metavar="A,B", help=text)
+    text = "folder that holds jmed_llm/ and igakuqa/"
+    parser.add_argument("--evaluate-data", type=Path, metavar="DIR", help=text)
+    parser.add_argument("--evaluate-limit", type=positive, metavar="N", help="only the first N questions of each task")
+
+
+def _add_processes(parser: Parser) -> None:
+    text = "of several processes, where Slurm, Kubernetes or a TPU pod does not say so: where the first one listens"
+    parser.add_argument("--coordinator", metavar="HOST:PORT", help=text)
+    parser.add_argument("--processes", type=positive, metavar="N", help="how many there are")
+    parser.add_argument("--process", type=_from_zero, metavar="I", help="which one this is, from 0")
+
+
+def _from_zero(text: str) -> int:
+    if text.isdecimal():
+        return int(text)
+    raise ArgumentTypeError(f"{text!r} is not a whole number from 0")
 
 
 def _train(args: Namespace) -> dict[str, Any]:
     steps = ["--train.steps", str(args.steps)] if args.steps else []
     config = load_experiment(args.config, [*args.overrides, *steps])
-    echo(config)
 
-    from jmed_jax.train.loop import train
+    from jmed_jax.parallel import distributed
+    from jmed_jax.train.loop import Interrupted, train
+    from jmed_jax.train.profile import parse_steps
 
-    result = train(config, args.run)
-    loss = "" if result["loss"] is None else f", loss {result['loss']:.4f}"
-    print(f"{args.run}: {result['steps']:,} steps, {result['tokens']:,} tokens{loss}")
+    profile_steps = parse_steps(args.profile_steps) if args.profile_steps else range(0)
+    evaluation = _evaluation(args, config)
+    with distributed.start(args.coordinator, args.processes, args.process, together=(Interrupted,)):
+        first = distributed.is_first()
+        if first:
+            echo(config)
+        result = train(config, args.run, evaluation=evaluation, profile_steps=profile_steps)
+    if first:
+        loss = "" if result["loss"] is None else f", loss {result['loss']:.4f}"
+        print(f"{args.run}: {result['steps']:,} steps, {result['tokens']:,} tokens{loss}")
     return result
 
 
-# --- plan -------------------------------------------------------------------------------------------------------------
+def _evaluation(args: Namespace, config: ExperimentConfig) -> Any:
+    given = (args.evaluate_every, args.evaluate_tasks, args.evaluate_data)
+    if given == (None, None, None) and args.evaluate_limit is None:
+        return None
+    if None in given:
+        raise InputError("--evaluate-every, --evaluate-tasks and --evaluate-data belong together: give all three.")
+    from jmed_jax.cli.training_scores import TrainingScores
+    from jmed_jax.evaluate.tasks import expand_tasks
+    from jmed_jax.train.scoring import Evaluation
 
-
-def _add_plan(commands: Commands) -> None:
-    parser = add_command(
-        commands,
-        "plan",
-        _plan,
-        "Estimate memory a device, FLOPs and tokens of a training run, without its hardware",
-        example="jmed plan configs/ncvc_slm_1b.py --devices 4 --device-memory-gib 48",
-        takes_overrides=True,
-    )
-    _add_config(parser)
-    text = "how many; without it, what the mesh asks for"
-    parser.add_argument("--devices", type=positive, metavar="N", help=text)
-    text = "of one device; without it, whether it fits stays open"
-    parser.add_argument("--device-memory-gib", type=float, metavar="X", help=text)
-
-
-def _plan(args: Namespace) -> dict[str, Any]:
-    from jmed_jax.plan import estimate
-
-    config = load_experiment(args.config, args.overrides)
-    plan = estimate(config, devices=args.devices, device_memory_gib=args.device_memory_gib)
-    mesh = plan["mesh"]
-    print(f"{plan['name']}: {plan['parameters']:,} parameters")
-    print(
-        f"{plan['devices']} device(s), mode {mesh['mode']}, "
-        f"data {mesh['data']} × fsdp {mesh['fsdp']} × tensor {mesh['tensor']}"
-    )
-    print(
-        f"{plan['tokens_per_step']:,} tokens and {plan['flops_per_step']:.3g} FLOPs a step, "
-        f"{plan['training_tokens']:,} tokens in all"
-    )
-    print("memory a device, estimated from the configuration alone:")
-    for name, size in plan["bytes_per_device"].items():
-        print(f"  {name:<11}{size / GIB:9.2f} GiB")
-    if plan["fits"] is not None:
-        print("fits" if plan["fits"] else f"does not fit: {plan['advice']}")
-    return plan
+    tasks = expand_tasks(args.evaluate_tasks)
+    score = TrainingScores(config, args.run, tasks, args.evaluate_data, limit=args.evaluate_limit)
+    return Evaluation(args.evaluate_every, score)

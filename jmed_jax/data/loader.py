@@ -72,3 +72,30 @@ def make_loader(
     )
     # Reading a row takes microseconds: threads only cost (EXPERIMENTS.md).
     return iter(dataset.to_iter_dataset(grain.ReadOptions(num_threads=1, prefetch_buffer_size=2)))
+
+
+def rows_of_step(
+    batch_index: int,
+    *,
+    row_count: int,
+    batch_size: int,
+    accumulation: int,
+    seed: int,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> np.ndarray:
+    """Which rows a batch of `make_loader` holds, counted over all shards in order.
+
+    Args:
+        batch_index: from 0, as in the iterator's state.
+        row_count: rows of all shards together.
+
+    Returns:
+        [A, B], rows of this process.
+    """
+    import grain
+
+    order = grain.MapDataset.range(row_count).shuffle(seed=seed).repeat()[process_index::process_count]
+    shape = (accumulation, batch_size // process_count)
+    first = batch_index * shape[0] * shape[1]
+    return np.array([order[first + i] for i in range(shape[0] * shape[1])]).reshape(shape)

@@ -1,16 +1,38 @@
-"""Orbax checkpoints of a run: parameters, optimiser state, loop state."""
+"""Orbax checkpoints of a run: parameters, optimiser state, and what belongs to them.
 
+Beside the arrays a checkpoint holds a small JSON item: the loop's state (guards, and with them the position of the data
+iterator; tokens seen), the whole configuration, the fingerprints of rows and tokenizer, and a checksum of every array.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
+from absl import logging
 from jax import Array
 
-from jmed_jax.config import TrainConfig
+from jmed_jax.config import TrainConfig, to_dict
 from jmed_jax.errors import InputError
-from jmed_jax.train.run import CHECKPOINTS
+from jmed_jax.train.checksum import checksums
+from jmed_jax.train.disk import check_there
+from jmed_jax.train.run import CHECKPOINTS, Run, differences
 from jmed_jax.train.step import Parameters, TrainState
+
+
+@dataclass(frozen=True)
+class LoopState:
+    """What the loop needs to go on, as small JSON."""
+
+    next_batch: int = 0
+    """The whole state of the data iterator: the index of the batch of the next step."""
+    tokens: int = 0
+    """Tokens seen."""
+    guards: dict[str, Any] = field(default_factory=dict)
+    """`Guards.state()`: skipped steps, losses to tell a spike by, batches left out."""
 
 
 class Checkpoints:
@@ -20,6 +42,9 @@ class Checkpoints:
         """
         Args:
             config: how often to save and what to keep; None only reads.
+
+        Raises:
+            InputError: to read, and there is no checkpoint directory.
         """
         options = ocp.CheckpointManagerOptions(read_only=True)
         if config is not None:
@@ -31,6 +56,9 @@ class Checkpoints:
                 keep_period=config.keep_every or None,
                 cleanup_tmp_directories=True,
             )
+        # What goes wrong in Orbax's threads is raised again here; its log would print every traceback several times.
+        logging.set_verbosity(logging.FATAL)
+        self.run = run
         self.path = (run / CHECKPOINTS).absolute()
         if config is None and not self.path.is_dir():
             raise InputError(f"{run}: no checkpoint yet.")
@@ -44,46 +72,111 @@ class Checkpoints:
         """Whether the configuration wants a checkpoint after `step` finished steps."""
         return self.manager.should_save(step)
 
-    def save(self, step: int, state: TrainState, loop: dict[str, Any]) -> None:
-        """Save in the background; `loop` is small JSON."""
+    def save(self, step: int, state: TrainState, loop: LoopState, run: Run) -> None:
+        """Copy the state off the devices and write it in the background."""
+        trees = {"parameters": state.parameters, "optimizer": state.optimizer}
+        description = {
+            "loop": asdict(loop),
+            "config": to_dict(run.config),
+            "inputs": run.inputs,
+            "checksums": {name: checksums(tree) for name, tree in trees.items()},
+        }
         items = ocp.args.Composite(
-            parameters=ocp.args.StandardSave(state.parameters),
-            optimizer=ocp.args.StandardSave(state.optimizer),
-            loop=ocp.args.JsonSave(loop),
+            **{name: ocp.args.StandardSave(tree) for name, tree in trees.items()}, loop=ocp.args.JsonSave(description)
         )
+        check_there(self.run)
         self.manager.save(step, args=items, force=True)
 
-    def restore(self, abstract: TrainState, shardings: TrainState) -> tuple[TrainState, dict[str, Any]]:
-        """State and loop state of the newest checkpoint, placed as `shardings` says."""
+    def delete_from(self, step: int) -> None:
+        """Remove the checkpoints of `step` and more finished steps: a rewind computes those steps anew."""
+        self.manager.wait_until_finished()
+        for saved in self.manager.all_steps():
+            if saved >= step:
+                self.manager.delete(saved)
+
+    def check(self) -> None:
+        """Raise what went wrong in the background (`disk.py` makes a line of it)."""
+        self.manager.check_for_errors()
+
+    def restore(self, abstract: TrainState, shardings: TrainState, run: Run) -> tuple[TrainState, LoopState]:
+        """State and loop state of the newest checkpoint, placed as `shardings` says, on any mesh.
+
+        Raises:
+            InputError: it belongs to another architecture, configuration or tokenizer, or is damaged. An older one is
+                never taken in its place: which steps to lose is for a person to decide.
+        """
         step = self.latest_step()
         assert step is not None
-        items = self.manager.restore(
-            step,
-            args=ocp.args.Composite(
-                parameters=ocp.args.StandardRestore(_with_shardings(abstract.parameters, shardings.parameters)),
-                optimizer=ocp.args.StandardRestore(_with_shardings(abstract.optimizer, shardings.optimizer)),
-                loop=ocp.args.JsonRestore(),
-            ),
-        )
+        with self._damages(step):
+            description = self._description(step)
+            self._check_belongs(step, description, run)
+            trees = self._arrays(
+                step,
+                description,
+                parameters=_with_shardings(abstract.parameters, shardings.parameters),
+                optimizer=_with_shardings(abstract.optimizer, shardings.optimizer),
+            )
+            loop = LoopState(**description["loop"])
         counter: Array = jax.device_put(jax.numpy.asarray(step, jax.numpy.int32), shardings.step)
-        return TrainState(counter, items["parameters"], items["optimizer"]), items["loop"]
+        return TrainState(counter, trees["parameters"], trees["optimizer"]), loop
 
     def restore_parameters(self, abstract: Parameters, shardings: Parameters, step: int | None = None) -> Parameters:
         """Parameters alone, of the newest checkpoint or of `step`.
 
         Raises:
-            InputError: there is no such checkpoint.
+            InputError: there is no such checkpoint, or it is damaged.
         """
         step = self.latest_step() if step is None else step
         if step is None or step not in self.manager.all_steps():
             raise InputError(f"{self.path}: no complete checkpoint{'' if step is None else f' of step {step}'} here.")
-        restore = ocp.args.StandardRestore(_with_shardings(abstract, shardings))
-        return self.manager.restore(step, args=ocp.args.Composite(parameters=restore))["parameters"]
+        with self._damages(step):
+            description = self._description(step)
+            return self._arrays(step, description, parameters=_with_shardings(abstract, shardings))["parameters"]
+
+    def _description(self, step: int) -> dict[str, Any]:
+        return self.manager.restore(step, args=ocp.args.Composite(loop=ocp.args.JsonRestore()))["loop"]
+
+    def _arrays(self, step: int, description: dict[str, Any], **abstract: Any) -> dict[str, Any]:
+        arguments = {name: ocp.args.StandardRestore(tree) for name, tree in abstract.items()}
+        restored = self.manager.restore(step, args=ocp.args.Composite(**arguments))
+        for item in abstract:
+            saved = description["checksums"][item]
+            for name, value in checksums(restored[item]).items():
+                if value != saved[name]:
+                    raise ValueError(f"{item}.{name} is not what was saved")
+        return {item: restored[item] for item in abstract}
+
+    def _check_belongs(self, step: int, description: dict[str, Any], run: Run) -> None:
+        """The run directory has the same checks; these are for a checkpoint that was copied into it."""
+        place = self.path / str(step)
+        if description["inputs"]["tokenizer"] != run.inputs["tokenizer"]:
+            raise InputError(f"{place}: a checkpoint of another tokenizer than this run's. It does not belong here.")
+        if differing := differences(description["config"], to_dict(run.config)):
+            raise InputError(f"{place}: a checkpoint of another configuration ({differing}). It does not belong here.")
+
+    @contextmanager
+    def _damages(self, step: int) -> Iterator[None]:
+        """Whatever Orbax and TensorStore raise over files that are not as they were written, as one line.
+
+        There is no common class: they raise ValueError, OSError, KeyError and bare Exception.
+        """
+        try:
+            yield
+        except (InputError, jax.errors.JaxRuntimeError):
+            # The latter is a device's: out of memory, say.
+            raise
+        except Exception as error:
+            reason = str(error).splitlines()[0][:160] if str(error) else type(error).__name__
+            older = max((saved for saved in self.manager.all_steps() if saved < step), default=None)
+            advice = "There is no older one." if older is None else f"Move it away to go on from step {older}."
+            raise InputError(f"{self.path / str(step)}: this checkpoint is damaged ({reason}). {advice}") from error
 
     def close(self) -> None:
         """Wait for what is being written."""
-        self.manager.wait_until_finished()
-        self.manager.close()
+        try:
+            self.manager.wait_until_finished()
+        finally:
+            self.manager.close()
 
 
 def _with_shardings(abstract: Any, shardings: Any) -> Any:

@@ -1,20 +1,18 @@
 """A Hugging Face directory as a run with one checkpoint, for `train.initialize_from` and `jmed_jax.load`."""
 
-import math
 import shutil
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
-import numpy as np
 
 from jmed_jax.artifact import check_free, create, replacing_directory
-from jmed_jax.config import ExperimentConfig, ModelConfig
+from jmed_jax.config import ExperimentConfig
 from jmed_jax.convert import huggingface
 from jmed_jax.tokenizer.core import MODEL_FILE, SETTINGS_FILE, USER_DICTIONARY_FILE
 from jmed_jax.tokenizer.tokenizer import Tokenizer
-from jmed_jax.train.checkpoint import Checkpoints
+from jmed_jax.train.checkpoint import Checkpoints, LoopState
+from jmed_jax.train.disk import refusals_named
+from jmed_jax.train.initialize import unfold_scale
 from jmed_jax.train.optimizer import make_optimizer
 from jmed_jax.train.run import TOKENIZER, Run, write_run
 from jmed_jax.train.step import TrainState
@@ -34,16 +32,17 @@ def import_run(source: Path, out: Path, *, overwrite: bool = False) -> Run:
     check_free(out, overwrite)
     folded = huggingface.read_model_config(source)
     tokenizer = Tokenizer.load(source)
-    model, parameters = _unfold_scale(folded, huggingface.read_weights(source, folded))
+    model, parameters = unfold_scale(folded, huggingface.read_weights(source, folded))
     experiment = ExperimentConfig(name=source.resolve().name, model=model)
     optimizer = make_optimizer(experiment.optimizer, experiment.train.steps).init(parameters)
     inputs = {"rows": "", "tokenizer": tokenizer.fingerprint}
-    with replacing_directory(out) as directory:
+    with replacing_directory(out) as directory, refusals_named(directory):
         _copy_tokenizer(tokenizer, directory / TOKENIZER)
-        checkpoints = Checkpoints(directory, experiment.train)
-        checkpoints.save(0, TrainState(jnp.zeros((), jnp.int32), parameters, optimizer), {"next_batch": 0})
-        checkpoints.close()
         write_run(directory, experiment, inputs)
+        checkpoints = Checkpoints(directory, experiment.train)
+        state = TrainState(jnp.zeros((), jnp.int32), parameters, optimizer)
+        checkpoints.save(0, state, LoopState(), Run(directory, experiment, inputs))
+        checkpoints.close()
     return Run(out, experiment, inputs)
 
 
@@ -52,16 +51,3 @@ def _copy_tokenizer(tokenizer: Tokenizer, out: Path) -> None:
         for name in (MODEL_FILE, SETTINGS_FILE, USER_DICTIONARY_FILE):
             if (tokenizer.path / name).is_file():
                 shutil.copyfile(tokenizer.path / name, draft.path / name)
-
-
-def _unfold_scale(config: ModelConfig, parameters: Any) -> tuple[ModelConfig, Any]:
-    """Take the factor sqrt(D) that the export folded into the embedding out again.
-
-    So the parameters are what our configurations train, with learning rates that mean the same. A tied head shares the
-    embedding, which is then left as it is.
-    """
-    if config.tie_embeddings:
-        return config, parameters
-    embedding = parameters["embedding"]["embedding"] / np.float32(math.sqrt(config.hidden_size))
-    unfolded = {**parameters, "embedding": {"embedding": embedding}}
-    return replace(config, scale_embeddings=True), unfolded

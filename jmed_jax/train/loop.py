@@ -1,203 +1,287 @@
 """The training loop: one for pre-training and instruction tuning.
 
-Order of initialisation, first that applies: the run's own newest checkpoint; the parameters of another run
-(`train.initialize_from`); scratch.
+What a run begins with: `initialize.py`. What it writes: `metrics.py`, `checkpoint.py`. Where its time goes:
+`goodput.py`.
+
+Exactness: the lines of a checkpoint's steps are on disk before it is, lines behind it are cut when a run goes on, and
+data, dropout and guards follow from the step and from what the checkpoint holds. So a run that is killed and started
+again, however often, writes the same losses as one that is not.
 """
 
-import signal
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import jax
-from flax import nnx
 
 from jmed_jax.artifact import Artifact
-from jmed_jax.config import ExperimentConfig, ModelConfig
-from jmed_jax.data.loader import make_loader
-from jmed_jax.data.rows import RowFormat, open_rows
-from jmed_jax.errors import InputError
-from jmed_jax.models.decoder import abstract_parameters
-from jmed_jax.parallel import sharding
+from jmed_jax.config import ExperimentConfig
+from jmed_jax.models.attention_choice import choose_attention
+from jmed_jax.parallel import distributed, sharding
 from jmed_jax.parallel.mesh import make_mesh
-from jmed_jax.progress import say
-from jmed_jax.train.checkpoint import Checkpoints
+from jmed_jax.train.announce import announce
+from jmed_jax.train.batches import Batches, open_training_rows
+from jmed_jax.train.checkpoint import Checkpoints, LoopState
+from jmed_jax.train.disk import refusals_named
+from jmed_jax.train.goodput import Goodput
+from jmed_jax.train.guards import Guards, Rewind
+from jmed_jax.train.initialize import initial_state
 from jmed_jax.train.metrics import MetricsLog, read_metrics
-from jmed_jax.train.optimizer import learning_rate
-from jmed_jax.train.run import Run, locked, open_run, prepare_run
-from jmed_jax.train.step import Parameters, StepMetrics, Trainer, TrainState
+from jmed_jax.train.profile import Profiler
+from jmed_jax.train.run import Run, enter_run
+from jmed_jax.train.scoring import Evaluation, Scores
+from jmed_jax.train.step import StepMetrics, Trainer, TrainState
+from jmed_jax.train.stopping import Interrupted, StopRequest, stop_on_signals
+from jmed_jax.train.validation import Validation
+from jmed_jax.train.watchdog import Watchdog
+
+__all__ = ["Interrupted", "Loop", "train"]
 
 
-class Interrupted(Exception):
-    """Training was stopped by a signal; the run can go on from what is on disk."""
-
-
-@dataclass
-class _StopRequest:
-    """Set by SIGINT or SIGTERM: finish the step, save, leave. A second signal leaves at once."""
-
-    signal_name: str = ""
-
-    def __bool__(self) -> bool:
-        return bool(self.signal_name)
-
-
-@contextmanager
-def _stop_on_signals() -> Iterator[_StopRequest]:
-    request = _StopRequest()
-
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if request:
-            raise KeyboardInterrupt
-        request.signal_name = signal.Signals(number).name
-        say(f"{request.signal_name}: finishing the step and saving; again to leave at once.")
-
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield request
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def train(config: ExperimentConfig, run_path: Path) -> dict[str, Any]:
+def train(
+    config: ExperimentConfig,
+    run_path: Path,
+    *,
+    evaluation: Evaluation | None = None,
+    profile_steps: range = range(0),
+) -> dict[str, Any]:
     """Train until `config.train.steps`, from wherever the run stands.
+
+    Args:
+        evaluation: scores the parameters every so many checkpoints.
+        profile_steps: steps (from 1) of which to write a profiler trace.
 
     Returns:
         `{"run", "steps", "tokens", "loss"}` of the finished run; loss of the last step, nats a target.
 
     Raises:
-        InputError: rows, configuration and run directory do not fit together.
+        InputError: rows, configuration and run directory do not fit together, the run diverges, or the disk refuses.
         Interrupted: SIGINT or SIGTERM came; the run is saved.
     """
-    rows, row_format, shards = _open_matching_rows(config)
+    goodput = Goodput()
+    rows, row_format, shards = open_training_rows(config)
     mesh = make_mesh(config.mesh)
     trainer = Trainer(config, mesh)
-    loader = make_loader(
-        shards,
-        row_format,
-        batch_size=config.data.batch_size,
-        accumulation=config.data.accumulation,
-        seed=config.train.seed,
-        process_index=jax.process_index(),
-        process_count=jax.process_count(),
-    )
-    with locked(run_path), _stop_on_signals() as stop:
-        run = prepare_run(run_path, config, rows)
-        say(f"{config.name}: {config.model.num_parameters:,} parameters, {config.tokens_per_step:,} tokens a step")
-        checkpoints = Checkpoints(run_path, config.train)
-        try:
-            state, loop_state = initial_state(trainer, run, checkpoints)
-            if loop_state["next_batch"]:
-                loader.set_state({"next_index": loop_state["next_batch"]})
-            bytes_per_target = rows.counts["target_bytes"] / max(rows.counts["target_tokens"], 1)
-            _run_steps(trainer, state, loader, checkpoints, run_path, bytes_per_target, stop)
-        finally:
-            checkpoints.close()
+    batches = Batches(config, mesh, row_format, shards)
+    validation = Validation(trainer, rows) if config.train.validate_every else None
+    with enter_run(run_path, config, rows) as run, refusals_named(run_path), stop_on_signals() as stop:
+        announce(f"{config.name}: {config.model.num_parameters:,} parameters, {config.tokens_per_step:,} tokens a step")
+        attention = choose_attention(config, mesh.devices.flat[0].platform)
+        announce(f"attention: {attention.name} ({attention.reason})")
+        loop = Loop(trainer, run, rows, batches, goodput)
+        loop.validation = validation
+        loop.scores = Scores(run_path, evaluation, mesh) if evaluation else None
+        loop.profiler = Profiler(run_path, profile_steps)
+        loop.run_steps(stop)
+        loss = read_metrics(run_path)[-1]["loss"] if distributed.is_first() else None
     steps = config.train.steps
-    loss = read_metrics(run_path)[-1]["loss"]
     return {"run": str(run_path), "steps": steps, "tokens": steps * config.tokens_per_step, "loss": loss}
 
 
-def _open_matching_rows(config: ExperimentConfig) -> tuple[Artifact, RowFormat, list[Path]]:
-    if not config.data.rows:
-        raise InputError("data.rows is not set. Give --data.rows DIR, a directory made by `jmed pack`.")
-    rows, row_format, shards = open_rows(Path(config.data.rows))
-    if row_format.vocab_size > config.model.vocab_size:
-        raise InputError(
-            f"{rows.path}: rows have ids up to {row_format.vocab_size - 1}, but model.vocab_size is "
-            f"{config.model.vocab_size}. Set --model.vocab-size {row_format.vocab_size}."
-        )
-    if row_format.row_length != config.model.context_length:
-        raise InputError(
-            f"{rows.path}: rows of {row_format.row_length} tokens, but model.context_length is "
-            f"{config.model.context_length}. Pack again with --row-length {config.model.context_length}."
-        )
-    return rows, row_format, shards
+class Loop:
+    """The steps of a run in this process; the clock stands at `log` wherever nothing else is said.
 
-
-def initial_state(trainer: Trainer, run: Run, checkpoints: Checkpoints) -> tuple[TrainState, dict[str, Any]]:
-    """State and loop state to begin with, in the order that the module docstring gives."""
-    if checkpoints.latest_step() is not None:
-        say(f"going on from step {checkpoints.latest_step()} of {run.path}")
-        return checkpoints.restore(trainer.abstract_state, trainer.state_shardings)
-    loop_state = {"next_batch": 0}
-    if run.config.train.initialize_from:
-        source = open_run(Path(run.config.train.initialize_from))
-        say(f"starting from the parameters of {source.path}")
-        return trainer.state_from(parameters_of(source, trainer, run.inputs["tokenizer"])), loop_state
-    return trainer.fresh_state(), loop_state
-
-
-def parameters_of(source: Run, trainer: Trainer, tokenizer_fingerprint: str) -> Parameters:
-    """Parameters of another run; vocabulary rows that it lacks (the chat tokens) are freshly initialised.
-
-    Raises:
-        InputError: another tokenizer, or an architecture that differs in more than the vocabulary.
+    The host reads the metrics of a step after it has dispatched the next one, so the device never waits for it.
     """
-    if source.inputs["tokenizer"] != tokenizer_fingerprint:
-        raise InputError(f"{source.path}: trained with another tokenizer than the one these rows were packed with.")
-    _check_extendable(source, trainer.config.model)
-    abstract = nnx.to_pure_dict(abstract_parameters(source.config.model)[1])
-    rules = sharding.parameter_rules(trainer.config.mesh)
-    shardings = sharding.tree_shardings(abstract, rules, trainer.mesh)
-    parameters = Checkpoints(source.path).restore_parameters(abstract, shardings)
 
-    extend = jax.jit(_extend_vocabulary, out_shardings=trainer.state_shardings.parameters)
-    return extend(parameters, trainer.fresh_state().parameters)
+    validation: Validation | None = None
+    scores: Scores | None = None
+    profiler: Profiler | None = None
 
+    def __init__(self, trainer: Trainer, run: Run, rows: Artifact, batches: Batches, goodput: Goodput) -> None:
+        self.trainer = trainer
+        self.config = trainer.config
+        self.run = run
+        self.rows = rows
+        self.batches = batches
+        self.goodput = goodput
+        self.checkpoints = Checkpoints(run.path, self.config.train)
+        self.step = 0
+        """Finished, or at least dispatched."""
+        self.pending: deque[tuple[int, StepMetrics]] = deque()
+        """Steps whose metrics the host has not read."""
+        self.state: TrainState
+        self.log: MetricsLog | None = None
 
-def _check_extendable(source: Run, config: ModelConfig) -> None:
-    old = source.config.model
-    free = {name: getattr(config, name) for name in ("vocab_size", "attention_dropout", "residual_dropout")}
-    if replace(old, **free) != config or old.vocab_size > config.vocab_size:
-        raise InputError(
-            f"{source.path}: its model does not fit this configuration's: they may differ in dropout and in a larger "
-            f"vocabulary only (there {old}, here {config})."
+    def run_steps(self, stop: StopRequest) -> None:
+        """Step until done or stopped.
+
+        Raises:
+            Interrupted: stopped; the run is saved.
+        """
+        steps = self.config.train.steps
+        with self.opened():
+            while self.step < steps and not stop.before(self.step + 1):
+                self.take_step()
+            if self.step < steps:
+                self._stop_early()
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Make or restore the state and open the files; at the end, wait for the last checkpoint and close them."""
+        train = self.config.train
+        try:
+            self._begin()
+            with Watchdog(self.run.path, train.hang_timeout_s, abort=train.hang_abort) as self.watchdog:
+                yield
+        finally:
+            self._end()
+
+    # --- begin and end ------------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        state, loop_state = initial_state(self.trainer, self.run, self.checkpoints)
+        self.guards = self._make_guards(loop_state.guards)
+        self.batches.seek(loop_state.next_batch)
+        self.state, self.step = state, int(state.step)
+        self.saved_step = self.step
+        self.compiled = False
+        if distributed.is_first():
+            bytes_per_target = self.rows.counts["target_bytes"] / max(self.rows.counts["target_tokens"], 1)
+            self.log = MetricsLog(self.run.path, self.config, self.step, bytes_per_target, self.goodput)
+        if self.scores:
+            self.scores.begin(self.step)
+            if self._evaluation_is_due() and self.scores.missing(self.step):
+                # Killed between a checkpoint and its scores.
+                self._evaluate(self.scores)
+        self.goodput.enter("log")
+
+    def _make_guards(self, state: dict[str, Any]) -> Guards:
+        index, count = sharding.process_rows(self.trainer.mesh)
+        return Guards(
+            self.config,
+            self.run.path,
+            self.trainer.parameter_names,
+            self.trainer.layer_names,
+            self.rows.counts["rows"],
+            state,
+            process_index=index,
+            process_count=count,
         )
 
+    def _stop_early(self) -> None:
+        if self._settle(keep=0) is None and self.step > self.saved_step:
+            self._save()
+        raise Interrupted(
+            f"stopped at step {self.step} of {self.config.train.steps}; the same command goes on from there."
+        )
 
-def _extend_vocabulary(old: Parameters, fresh: Parameters) -> Parameters:
-    """`old`, with the rows of `fresh` where its vocabulary ends."""
-    return jax.tree.map(lambda a, b: b.at[tuple(slice(n) for n in a.shape)].set(a), old, fresh)
+    def _end(self) -> None:
+        try:
+            with self.goodput.spent("checkpoint"):
+                self.checkpoints.close()
+        finally:
+            if self.profiler and self.step:
+                self.profiler.stop(self.state)
+            if self.log:
+                self.log.close()
 
+    # --- one step -----------------------------------------------------------------------------------------------------
 
-def _run_steps(
-    trainer: Trainer,
-    state: TrainState,
-    loader: Any,
-    checkpoints: Checkpoints,
-    run_path: Path,
-    bytes_per_target: float,
-    stop: _StopRequest,
-) -> None:
-    """Step until done or stopped; the host reads metrics one step behind, so the device never waits for it."""
-    config = trainer.config
-    schedule = learning_rate(config.optimizer, config.train.steps)
-    step = first_step = int(state.step)
-    log = MetricsLog(run_path, config, first_step, bytes_per_target)
-    pending: StepMetrics | None = None
+    def take_step(self) -> None:
+        """One step, and what is due after it."""
+        self._dispatch()
+        rewind = self._settle(keep=1)
+        if rewind is None and self._is_milestone():
+            # The lines of a checkpoint's steps are on disk before it is: no resume leaves a gap.
+            rewind = self._settle(keep=0)
+            if rewind is None:
+                self._pass_milestone()
+        if rewind is not None:
+            self._go_back(rewind)
 
-    def record(step: int, metrics: StepMetrics) -> None:
-        loss, targets, gradient_norm = (float(value) for value in jax.device_get(metrics))
-        log.write(step, loss, targets, gradient_norm, float(schedule(step - 1)))
+    def _dispatch(self) -> None:
+        """Hand the device its next step; returns before it is computed."""
+        with self.goodput.spent("data"):
+            batch = self.batches.take(self.guards.batch_after(self.step))
+            self.guards.remember(self.step + 1, batch)
+            placed = self.trainer.place(batch)
+        if self.profiler:
+            self.profiler.before(self.step + 1, self.state)
+        with self.goodput.spent("step" if self.compiled else "compile"):
+            self.state, metrics = self.trainer.step(self.state, placed)
+        self.compiled = True
+        self.step += 1
+        self.pending.append((self.step, metrics))
 
-    try:
-        while step < config.train.steps and not stop:
-            state, metrics = trainer.step(state, trainer.place(next(loader)))
-            if pending is not None:
-                record(step, pending)
-            pending = metrics
-            step += 1
-            if stop or step == config.train.steps or checkpoints.due(step):
-                # The lines of a checkpoint's steps are on disk before it is: no resume leaves a gap.
-                record(step, pending)
-                pending = None
-                checkpoints.save(step, state, {"next_batch": step})
-    finally:
-        log.close()
-    if step < config.train.steps:
-        raise Interrupted(f"stopped at step {step} of {config.train.steps}; the same command goes on from there.")
+    def _settle(self, *, keep: int) -> Rewind | None:
+        """Read and record the metrics of all steps but the newest `keep`."""
+        while len(self.pending) > keep:
+            step, metrics = self.pending.popleft()
+            with self.goodput.spent("step"):
+                on_host = jax.device_get(metrics)
+            self.watchdog.beat(step)
+            try:
+                rewind = self.guards.check(step, on_host)
+            finally:
+                # The line that a run diverged at is worth having.
+                self._record(step, on_host)
+            if rewind is not None:
+                return rewind
+        self.checkpoints.check()
+        return None
+
+    def _record(self, step: int, metrics: StepMetrics) -> None:
+        if self.log is None:
+            return
+        loss, targets, norm, rate = map(
+            float, (metrics.loss, metrics.tokens, metrics.gradient_norm, metrics.learning_rate)
+        )
+        self.log.write(step, loss, targets, norm, rate, self.guards.skipped)
+        every = self.config.train.statistics_every
+        if every and step % every == 0:
+            self.log.write_statistics(step, self.trainer.layer_names, metrics.statistics)
+
+    # --- what happens at some steps -----------------------------------------------------------------------------------
+
+    def _is_milestone(self) -> bool:
+        last = self.step == self.config.train.steps
+        return last or self.checkpoints.due(self.step) or self._validation_is_due()
+
+    def _pass_milestone(self) -> None:
+        # In this order: what is written for a step is there before its checkpoint, or made up for when it is restored.
+        if self.validation and self._validation_is_due():
+            with self.goodput.spent("validation"), self.watchdog.paused():
+                measured = self.validation.measure(self.state.parameters)
+            if self.log:
+                self.log.write_validation(self.step, measured)
+        if self.step == self.config.train.steps or self.checkpoints.due(self.step):
+            self._save()
+        if self.scores and self._evaluation_is_due():
+            with self.watchdog.paused():
+                self._evaluate(self.scores)
+
+    def _validation_is_due(self) -> bool:
+        every = self.config.train.validate_every
+        return every > 0 and (self.step % every == 0 or self.step == self.config.train.steps)
+
+    def _evaluation_is_due(self) -> bool:
+        assert self.scores
+        period = self.config.train.checkpoint_every * self.scores.evaluation.every
+        return self.step > 0 and (self.step % period == 0 or self.step == self.config.train.steps)
+
+    def _evaluate(self, scores: Scores) -> None:
+        with self.goodput.spent("evaluation"):
+            scores.measure(self.state.parameters, self.step, self.step * self.config.tokens_per_step)
+
+    def _save(self) -> None:
+        with self.goodput.spent("checkpoint"), self.watchdog.paused():
+            if self.log:
+                self.log.sync()
+            tokens = self.step * self.config.tokens_per_step
+            loop_state = LoopState(self.guards.batch_after(self.step), tokens, self.guards.state())
+            self.checkpoints.save(self.step, self.state, loop_state, self.run)
+            self.saved_step = self.step
+
+    def _go_back(self, rewind: Rewind) -> None:
+        """Go on from before a loss spike, without the batches that led to it."""
+        with self.goodput.spent("checkpoint"), self.watchdog.paused():
+            self.pending.clear()
+            self.checkpoints.delete_from(rewind.before_step)
+            self.state, loop_state = initial_state(self.trainer, self.run, self.checkpoints)
+            self.guards.rewound(loop_state.guards)
+            self.step = self.saved_step = int(self.state.step)
+            if self.log:
+                self.log.go_back(self.step)

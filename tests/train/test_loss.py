@@ -6,7 +6,9 @@ import numpy as np
 import optax
 import pytest
 from jax import Array
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from jmed_jax.parallel.mesh import AXES, BATCH_AXES
 from jmed_jax.train.loss import chunked_cross_entropy, next_token_targets
 
 B, T, D, V = 3, 10, 8, 17
@@ -79,3 +81,41 @@ def test_loss_ignores_prompt_tokens() -> None:
     assert loss(tokens_BT, x_BTD.at[:, :5].add(1).at[:, -1].add(1)) == before
     assert loss(tokens_BT.at[:, 6].add(1) % V, x_BTD) != before
     assert loss(tokens_BT, x_BTD.at[:, 5].add(1)) != before
+
+
+@pytest.mark.parametrize("shape", [(8, 1, 1), (2, 4, 1), (2, 2, 2)])
+def test_rows_over_devices_give_the_same_loss_and_gradients(shape: tuple[int, int, int]) -> None:
+    mesh = jax.make_mesh(shape, AXES, axis_types=(AxisType.Auto,) * len(AXES))
+    generator = np.random.default_rng(0)
+    x_BTD = jnp.array(generator.normal(size=(8, T, D)), jnp.float32)
+    kernel_DV = jnp.array(generator.normal(size=(D, 18)), jnp.float32)
+    targets_BT = jnp.array(generator.integers(0, 18, (8, T)))
+    # Rows of very different numbers of targets, one of them without any: chunks differ between devices.
+    weights_BT = jnp.array(generator.random((8, T)) < np.linspace(0, 1, 8)[:, None], jnp.float32)
+
+    def loss(x_BTD: Array, kernel_DV: Array, mesh: Mesh | None) -> Array:
+        return chunked_cross_entropy(x_BTD, kernel_DV, targets_BT, weights_BT, 4, mesh).loss
+
+    gradients = jax.jit(jax.value_and_grad(loss, argnums=(0, 1)), static_argnums=2)
+    spread = jax.device_put(x_BTD, NamedSharding(mesh, PartitionSpec(BATCH_AXES)))
+    head = jax.device_put(kernel_DV, NamedSharding(mesh, PartitionSpec("fsdp", "tensor")))
+    alone, together = gradients(x_BTD, kernel_DV, None), gradients(spread, head, mesh)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), alone, together)
+    # Without gradients, as in validation.
+    np.testing.assert_allclose(alone[0], jax.jit(loss, static_argnums=2)(spread, head, mesh), rtol=1e-5)
+
+
+def test_the_gradient_of_the_kernel_is_summed_in_float32_under_bfloat16_products() -> None:
+    generator = np.random.default_rng(0)
+    x_BTD = jnp.array(generator.normal(size=(4, 256, D)), jnp.bfloat16)
+    kernel_DV = jnp.array(generator.normal(size=(D, V)), jnp.float32)
+    targets_BT = jnp.array(generator.integers(0, V, (4, 256)))
+
+    def gradient(x_BTD: Array) -> Array:
+        ones = jnp.ones((4, 256), jnp.float32)
+        return jax.grad(lambda k: chunked_cross_entropy(x_BTD, k, targets_BT, ones, 4).loss)(kernel_DV)
+
+    exact, rounded = gradient(x_BTD.astype(jnp.float32)), gradient(x_BTD)
+    assert rounded.dtype == jnp.float32
+    # 256 chunks added up in bfloat16 are wrong by 2 %.
+    assert jnp.linalg.norm(rounded - exact) < 0.005 * jnp.linalg.norm(exact)

@@ -1,6 +1,7 @@
 """The run directory: what it is, and which of its fields may change when it goes on."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,26 @@ def test_a_new_run_holds_its_configuration_and_a_copy_of_the_tokenizer(rows: Art
     assert run.config == BASE
     assert run.inputs == {"rows": rows.fingerprint, "tokenizer": "tiny"}
     assert (run.tokenizer_path / "name.txt").read_text() == "tiny"
+
+
+def test_what_a_process_killed_at_the_start_left_is_finished(rows: Artifact, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    path.mkdir()
+    (path / ".lock").touch()
+    (path / ".partial-0123.run.json").touch()
+    prepare_run(path, BASE, rows)
+    # Killed between the description and the tokenizer.
+    shutil.rmtree(path / "tokenizer")
+    (path / ".tokenizer.partial-0123").mkdir()
+    prepare_run(path, BASE, rows)
+    assert (path / "tokenizer" / "name.txt").read_text() == "tiny"
+    assert not (path / ".tokenizer.partial-0123").exists()
+
+
+def test_somebody_s_tokenizer_is_no_leftover(rows: Artifact, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "tokenizer").mkdir(parents=True)
+    with pytest.raises(InputError, match="not empty, and no run of ours"):
+        prepare_run(tmp_path / "mine", BASE, rows)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,12 @@ import optax
 import pytest
 from flax import nnx
 
-from jmed_jax.config import ExperimentConfig
+from jmed_jax.config import ExperimentConfig, MeshConfig
 from jmed_jax.data.loader import Batch
 from jmed_jax.models.decoder import abstract_parameters, initialize_parameters
+from jmed_jax.parallel.mesh import make_mesh
 from jmed_jax.train.loss import LossSums
-from jmed_jax.train.step import Parameters, Trainer, accumulate_gradients, loss_sums
+from jmed_jax.train.step import Parameters, Trainer, TrainState, accumulate_gradients, loss_sums
 from tests import tiny
 
 BASE = tiny.experiment()
@@ -139,3 +140,93 @@ def test_a_step_without_targets_changes_nothing_but_the_decay() -> None:
     assert (metrics.loss, metrics.tokens, metrics.gradient_norm) == (0, 0, 0)
     fresh = jax.device_get(Trainer(undecayed, tiny.one_device_mesh()).fresh_state())
     jax.tree.map(np.testing.assert_array_equal, state.parameters, fresh.parameters)
+
+
+# --- steps that are not finite ----------------------------------------------------------------------------------------
+
+
+def step_once(trainer: Trainer, state: TrainState, batch: Batch) -> tuple[Any, Any]:
+    """State and metrics on the host; the state given is donated."""
+    return jax.device_get(trainer.step(state, trainer.place(batch)))
+
+
+def poisoned(trainer: Trainer, value: float) -> TrainState:
+    """A state after one good step, with one number of layer 1's MLP replaced."""
+    state, _ = trainer.step(trainer.fresh_state(), trainer.place(tiny.random_batch(seed=1)))
+    up = state.parameters["blocks"]["mlp"]["up"]
+    up["kernel"] = up["kernel"].at[1, 3, 5].set(value)
+    return state
+
+
+@pytest.mark.parametrize("statistics_every", [0, 100])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_step_that_is_not_finite_changes_nothing_but_the_count_of_steps(value: float, statistics_every: int) -> None:
+    config = replace(BASE, train=replace(BASE.train, statistics_every=statistics_every))
+    trainer = Trainer(config, tiny.one_device_mesh())
+    state = poisoned(trainer, value)
+    before = jax.device_get(state)
+    after, metrics = step_once(trainer, state, tiny.random_batch())
+    assert metrics.skipped and not np.isfinite(metrics.loss)
+    assert (before.step, after.step) == (1, 2)
+    jax.tree.map(np.testing.assert_array_equal, after.parameters, before.parameters)
+    jax.tree.map(np.testing.assert_array_equal, after.optimizer, before.optimizer)
+    # It follows the updates that were applied, of which there is one.
+    np.testing.assert_allclose(metrics.learning_rate, trainer.learning_rate(1))
+    after, metrics = step_once(trainer, after, tiny.random_batch())
+    np.testing.assert_allclose(metrics.learning_rate, trainer.learning_rate(1))
+
+
+def test_gradients_alone_can_be_what_is_not_finite() -> None:
+    config = replace(BASE, model=replace(BASE.model, norm_eps=1e-36))
+    trainer = Trainer(config, tiny.one_device_mesh())
+    state = trainer.fresh_state()
+    # A residual stream of zeros: the norm multiplies its gradient by 1e18, the squares of which overflow.
+    for part in ("embedding", "blocks"):
+        state.parameters[part] = jax.tree.map(jnp.zeros_like, state.parameters[part])
+    before = jax.device_get(state)
+    after, metrics = step_once(trainer, state, tiny.random_batch())
+    assert metrics.skipped and np.isfinite(metrics.loss)
+    jax.tree.map(np.testing.assert_array_equal, after.parameters, before.parameters)
+
+
+def test_a_good_step_is_applied_and_reports_a_norm_for_every_parameter() -> None:
+    trainer = Trainer(BASE, tiny.one_device_mesh())
+    _, metrics = step_once(trainer, trainer.fresh_state(), tiny.random_batch())
+    assert not metrics.skipped and metrics.statistics is None
+    assert "blocks.mlp.up.kernel" in trainer.parameter_names
+    assert metrics.gradient_norms.shape == (len(trainer.parameter_names),)
+    np.testing.assert_allclose(np.linalg.norm(metrics.gradient_norms), metrics.gradient_norm, rtol=1e-5)
+
+
+def test_the_layer_of_what_is_not_finite_is_known_with_statistics() -> None:
+    config = replace(BASE, train=replace(BASE.train, statistics_every=100))
+    trainer = Trainer(config, tiny.one_device_mesh())
+    _, metrics = step_once(trainer, poisoned(trainer, np.nan), tiny.random_batch())
+    parameters = dict(zip(trainer.layer_names, metrics.statistics[2], strict=True))
+    assert [name for name, norm in parameters.items() if np.isnan(norm)] == ["blocks.mlp.up.kernel/1"]
+
+
+# --- statistics -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["ddp", "fsdp"])
+def test_statistics_are_norms_of_gradients_updates_and_parameters_by_layer(mode: str) -> None:
+    optimizer = replace(BASE.optimizer, peak_lr=1e-3)
+    train = replace(BASE.train, statistics_every=2)
+    mesh_config = MeshConfig(mode=mode, data=2, fsdp=4) if mode == "fsdp" else MeshConfig()
+    config = replace(BASE, optimizer=optimizer, train=train, mesh=mesh_config)
+    trainer = Trainer(config, make_mesh(mesh_config) if mode == "fsdp" else tiny.one_device_mesh())
+    batch = tiny.random_batch()
+    first, metrics = trainer.step(trainer.fresh_state(), trainer.place(batch))
+    assert not np.any(metrics.statistics)
+    before = jax.device_get(first.parameters)
+    second, metrics = step_once(trainer, first, batch)
+    updates = jax.tree.map(lambda new, old: new - old, second.parameters, before)
+    _, gradients = accumulated(BASE, before, batch)
+    for row, tree in zip(metrics.statistics, (gradients, updates, before), strict=True):
+        found = dict(zip(trainer.layer_names, row, strict=True))
+        up = tree["blocks"]["mlp"]["up"]["kernel"]
+        for layer in range(up.shape[0]):
+            np.testing.assert_allclose(found[f"blocks.mlp.up.kernel/{layer}"], np.linalg.norm(up[layer]), rtol=1e-3)
+        expected = np.linalg.norm(tree["final_norm"]["scale"])
+        np.testing.assert_allclose(found["final_norm.scale"], expected, rtol=1e-3)

@@ -1,0 +1,67 @@
+"""`jmed train --evaluate-every`: the benchmarks' questions to a model in training.
+
+Here because the trainer stands below the evaluation and the language model, and knows neither.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from jmed_jax.config import ExperimentConfig
+from jmed_jax.errors import InputError
+from jmed_jax.evaluate.runner import SCORES, run_tasks
+from jmed_jax.evaluate.tasks import get_task
+from jmed_jax.language_model import LanguageModel
+from jmed_jax.tokenizer.tokenizer import Tokenizer
+from jmed_jax.train.batches import open_training_rows
+from jmed_jax.train.run import TOKENIZER
+from jmed_jax.train.scoring import Score
+
+EVALUATIONS = "evaluations"
+
+
+class TrainingScores:
+    """Scores parameters; the answers stay in `RUN/evaluations/step-N`."""
+
+    def __init__(
+        self, config: ExperimentConfig, run: Path, tasks: Sequence[str], data: Path, *, limit: int | None
+    ) -> None:
+        """
+        Raises:
+            InputError: gold rows are missing or damaged, or the model knows no chat tokens: now, and not after days.
+        """
+        self.config = config.model
+        self.run = run
+        self.tasks = tasks
+        self.data = data
+        self.limit = limit
+        for task in map(get_task, tasks):
+            task.read_gold([task.gold_path(data)])
+        rows, _, _ = open_training_rows(config)
+        needed = Tokenizer.load(rows.path / TOKENIZER).vocab_size
+        if config.model.vocab_size < needed:
+            raise InputError(
+                "--evaluate-tasks: questions are put with chat tokens, which model.vocab_size "
+                f"{config.model.vocab_size} leaves out. Set --model.vocab-size {needed}."
+            )
+
+    def __call__(self, parameters: Any, step: int) -> list[Score]:
+        name = f"{self.run.name} step {step}"
+        model = LanguageModel(self.config, parameters, Tokenizer.load(self.run / TOKENIZER), name)
+        evaluation = run_tasks(
+            model,
+            self.tasks,
+            self.data,
+            self.run / EVALUATIONS / f"step-{step}",
+            model_info={"name": name, "parameters": self.config.num_parameters},
+            limit=self.limit,
+            overwrite=True,
+        )
+        scores = json.loads((evaluation.path / SCORES).read_text(encoding="utf-8"))["tasks"]
+        return [
+            Score(task, metric, value)
+            for task, entry in scores.items()
+            for metric, value in entry["metrics"].items()
+            if isinstance(value, int | float)
+        ]
