@@ -4,12 +4,13 @@ import errno
 import io
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
 
 from jmed_jax import __version__
-from jmed_jax.cli import corpus, data, dictionary, evaluate, model, tokenizer, train
+from jmed_jax.cli import corpus, data, dictionary, evaluate, model, plan, tokenizer, train
 from jmed_jax.cli.arguments import Parser
 from jmed_jax.cli.overrides import split_overrides
 from jmed_jax.errors import InputError
@@ -26,6 +27,7 @@ _SYSTEM_REFUSALS = (
     errno.EDQUOT,
     errno.EROFS,
     errno.ENAMETOOLONG,
+    errno.EFBIG,
 )
 
 
@@ -33,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     _use_utf8()
+    # Ending a command from outside leaves as much behind as Ctrl-C: training has a handler of its own.
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         _run(arguments)
         sys.stdout.flush()
@@ -47,6 +51,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if "--debug" in arguments:
             traceback.print_exc()
         return _report(error, "--debug" in arguments)
+    finally:
+        signal.signal(signal.SIGTERM, previous or signal.SIG_DFL)
 
 
 def build_parser() -> Parser:
@@ -64,6 +70,7 @@ def build_parser() -> Parser:
     dictionary.add_dictionary(commands)
     tokenizer.add_commands(commands)
     train.add_commands(commands)
+    plan.add_plan(commands)
     evaluate.add_commands(commands)
     model.add_commands(commands)
     return parser
@@ -88,7 +95,7 @@ def _report(error: BaseException, traceback_shown: bool) -> int:
         place = f"{error.filename}: " if error.filename else ""
         return _fail(f"{place}{error.strerror}.")
     if isinstance(error, KeyboardInterrupt):
-        say("interrupted. The same command starts again; a training run goes on from its last checkpoint.")
+        say("interrupted. The same command goes on where there was something to keep, and starts again elsewhere.")
         return 130
     if _is_interruption(error):
         say(f"interrupted: {error}")

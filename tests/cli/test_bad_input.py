@@ -22,7 +22,7 @@ from tests.evaluate.rows import exam_row, write_rows
         ("corpus build --out out", "give SOURCE files or directories, or --config FILE, not both"),
         ("train --run run", "CONFIG. See jmed train --help."),
         ("train missing.py --run run", "missing.py: no such configuration file"),
-        ("plan missing.py --device-memory-gib much", "invalid float value: 'much'"),
+        ("plan missing.py --device-memory-gib much", "'much' is not a number above 0"),
         ("generate --model nowhere 発熱", "nowhere: neither a run (run.json) nor a Hugging Face directory"),
         ("generate --model nowhere --max-new-tokens 0 発熱", "'0' is not a whole number from 1"),
         ("export hf --run nowhere --out out", "nowhere: neither a run"),
