@@ -57,6 +57,6 @@ def test_overwrite_never_deletes_what_no_quickstart_wrote(tmp_path: Path) -> Non
     thesis = tmp_path / "home" / "thesis.docx"
     thesis.parent.mkdir()
     thesis.touch()
-    with pytest.raises(InputError, match="no quickstart wrote it"):
+    with pytest.raises(InputError, match="not made by jmed"):
         recipe.quickstart(None, tmp_path / "home", overwrite=True)
     assert thesis.exists()

@@ -57,8 +57,8 @@ def smoothing_window(steps: int) -> int:
 
 
 def finite_rows(rows: Sequence[Row]) -> list[Row]:
-    """The steps that have a loss to draw."""
-    return [row for row in rows if math.isfinite(row["loss"])]
+    """The steps that have a loss to draw; it is None where it was not finite."""
+    return [row for row in rows if row["loss"] is not None and math.isfinite(row["loss"])]
 
 
 def smooth(rows: Sequence[Row]) -> np.ndarray:
