@@ -49,6 +49,9 @@ def chunked_cross_entropy(
         chunk_tokens: positions, over the rows of one device, whose logits exist at one time.
         mesh: where the rows are split over devices, each of which goes through its own.
     """
+    if mesh is not None and all(mesh.shape[axis] == 1 for axis in BATCH_AXES):
+        # Only tensor parallelism: no rows to share out, and XLA refuses a sum over axes of one device.
+        mesh = None
     total = _summed_cross_entropy(x_BTD, kernel_DV, targets_BT, weights_BT, chunk_tokens, mesh)
     return LossSums(total, jnp.sum(weights_BT))
 

@@ -358,6 +358,9 @@ if __name__ == "__main__":
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_build_killed_anywhere_ends_as_if_it_had_not_been(workers: int, raw: Path, tmp_path: Path) -> None:
+    for number in range(4):
+        # Long enough to be killed in the middle of something.
+        write_jsonl(raw / f"more-{number}.jsonl", [document(10_000 * number + n, sentences=12) for n in range(1500)])
     expected = build_corpus(CorpusConfig("c", plain_sources([raw])), tmp_path / "expected").fingerprint
     script = tmp_path / "build.py"
     script.write_text(_BUILD, encoding="utf-8")
