@@ -54,7 +54,8 @@ ROUNDS = {
         "jmed_llm.nrner": 400,
     },
 }
-EPOCHS = 4
+# As many as five minutes of two cores allow.
+EPOCHS = 6
 MAX_NEW_TOKENS = 96
 
 Result = TypeVar("Result")
