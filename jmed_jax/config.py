@@ -164,6 +164,45 @@ class OptimizerConfig:
         _require(self.clip_norm > 0, f"optimizer.clip_norm must be positive, not {self.clip_norm}.")
 
 
+LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""The linear layers of a block, by the names that PEFT and Hugging Face checkpoints give them."""
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """Low-rank adapters beside frozen weights (LoRA, arXiv 2106.09685), in PEFT's meaning of every word."""
+
+    rank: int = 0
+    """0 trains every parameter and has no adapter."""
+    alpha: float = 16.0
+    """The product of the two low-rank matrices is multiplied by alpha / rank."""
+    dropout: float = 0.0
+    """Of what goes into an adapter."""
+    targets: tuple[str, ...] = LORA_TARGETS
+    rank_stabilized: bool = False
+    """Multiply by alpha / sqrt(rank) instead (rsLoRA, arXiv 2312.03732)."""
+    dora: bool = False
+    """Train a magnitude an output beside the direction (DoRA, arXiv 2402.09353)."""
+    base: Literal["float32", "bfloat16", "int8", "nf4"] = "bfloat16"
+    """How the frozen weights are kept: the kernels of the blocks in int8 or 4-bit NormalFloat (QLoRA, arXiv 2305.14314
+    §3), what else there is then in bfloat16."""
+
+    def __post_init__(self) -> None:
+        _require(self.rank >= 0, f"lora.rank must not be negative, not {self.rank}.")
+        _require(self.alpha > 0, f"lora.alpha must be positive, not {self.alpha}.")
+        _require(0 <= self.dropout < 1, f"lora.dropout must be in [0, 1), not {self.dropout}.")
+        unknown = sorted(set(self.targets) - set(LORA_TARGETS))
+        _require(
+            bool(self.targets) and not unknown,
+            f"lora.targets must be some of {', '.join(LORA_TARGETS)}, not {', '.join(unknown) or 'none'}.",
+        )
+
+    @property
+    def scale(self) -> float:
+        """What the product of the two low-rank matrices is multiplied by."""
+        return self.alpha / (self.rank**0.5 if self.rank_stabilized else self.rank)
+
+
 @dataclass(frozen=True)
 class MeshConfig:
     """Devices as `data × fsdp × tensor`, and what is sharded over them."""
@@ -251,6 +290,7 @@ class ExperimentConfig:
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
+    lora: LoraConfig = field(default_factory=LoraConfig)
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
 
     def __post_init__(self) -> None:
@@ -295,13 +335,19 @@ def from_dict(values: Mapping[str, Any]) -> ExperimentConfig:
         "optimizer": OptimizerConfig,
         "train": TrainConfig,
         "mesh": MeshConfig,
+        "lora": LoraConfig,
         "tokenizer": TokenizerConfig,
     }
     try:
-        parts = {name: cls(**values[name]) for name, cls in sections.items()}
+        parts = {name: cls(**_with_tuples(values[name])) for name, cls in sections.items()}
         return ExperimentConfig(name=values["name"], **parts)
     except (TypeError, KeyError) as error:
         raise InputError(f"this configuration does not fit this version of jmed_jax: {error}.") from error
+
+
+def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON knows only lists; the fields are tuples, which can be hashed."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 Config = TypeVar("Config")
