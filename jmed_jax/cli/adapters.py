@@ -19,7 +19,7 @@ from jmed_jax.backends.protocol import ChatBackend, Completion, Encoder, Message
 from jmed_jax.errors import InputError
 from jmed_jax.language_model import LanguageModel
 from jmed_jax.models.decoder import abstract_parameters
-from jmed_jax.tokenizer.tokenizer import Tokenizer
+from jmed_jax.tokenizer.load import TextTokenizer
 
 # Lengths are rounded up to a power of two from here, so that few programs are compiled.
 SHORTEST = 64
@@ -62,7 +62,7 @@ class OurEncoder(Encoder):
     def __init__(self, model: LanguageModel, *, max_length: int, batch_size: int = 32) -> None:
         """
         Args:
-            max_length: tokens of a text that are looked at, `<|begin_of_text|>` included.
+            max_length: tokens of a text that are looked at, the begin token (if the tokenizer has one) included.
 
         Raises:
             InputError: the model has no tokenizer.
@@ -85,8 +85,9 @@ class OurEncoder(Encoder):
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors float32 [N, D] of N texts, in their order."""
-        bos = self._tokenizer.bos_id
-        encoded = [[bos, *self._tokenizer.encode(text)][: self.max_length] for text in texts]
+        # As a document without its end; an empty text, which has no token where no begin token is, is that end.
+        documents = map(self._tokenizer.document_ids, texts)
+        encoded = [(ids[:-1] or ids)[: self.max_length] for ids in documents]
         vectors_ND = np.zeros((len(texts), self._model.config.hidden_size), np.float32)
         # The longest first: they need most memory.
         order = sorted(range(len(texts)), key=lambda i: -len(encoded[i]))
@@ -119,7 +120,7 @@ class OurEncoder(Encoder):
         return jax.jit(mean_hidden)
 
 
-def _tokenizer(model: LanguageModel) -> Tokenizer:
+def _tokenizer(model: LanguageModel) -> TextTokenizer:
     if model.tokenizer is None:
         raise InputError(f"{model.name}: this model has no tokenizer, so it reads no text.")
     return model.tokenizer

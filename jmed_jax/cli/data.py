@@ -10,9 +10,9 @@ from jmed_jax.cli.arguments import (
     add_group,
     add_output,
     add_prompts,
-    add_tokenizer,
     positive,
 )
+from jmed_jax.cli.instruct import add_instruct
 from jmed_jax.cli.streams import report_artifact
 from jmed_jax.errors import InputError
 
@@ -53,6 +53,7 @@ def _add_data(group: Commands) -> None:
     parser.add_argument("--limit-per-task", type=positive, metavar="N", help="draw at most so many rows of a task")
     parser.add_argument("--seed", type=int, default=0, help="of the drawing (default: 0)")
     add_prompts(parser)
+    add_instruct(group)
 
 
 def _sample(args: Namespace) -> dict[str, Any]:
@@ -99,50 +100,64 @@ def _add_pack(commands: Commands) -> None:
         example="jmed pack --mode concat --tokenizer tokenizer --corpus corpus --row-length 512 --out rows\n"
         "jmed pack --mode fit --tokenizer tokenizer --conversations conversations.jsonl --row-length 512 --out rows",
     )
-    text = "concat: documents end to end, for pre-training; fit: whole conversations, for instruction tuning"
-    parser.add_argument("--mode", choices=("concat", "fit"), required=True, help=text)
-    add_tokenizer(parser)
-    parser.add_argument("--corpus", type=Path, metavar="DIR", help="made by `jmed corpus build`, for concat")
+    text = (
+        "concat: documents end to end, for pre-training; documents: whole ones, none seeing another, for continued "
+        "pre-training; fit: whole conversations, for instruction tuning"
+    )
+    parser.add_argument("--mode", choices=("concat", "documents", "fit"), required=True, help=text)
+    text = "made by `jmed tokenizer train`, or that of a Hugging Face model"
+    parser.add_argument("--tokenizer", type=Path, metavar="DIR", required=True, help=text)
+    text = "made by `jmed corpus build`, for concat and documents"
+    parser.add_argument("--corpus", type=Path, metavar="DIR", help=text)
     text = 'JSON Lines of {"messages": […]}, for fit'
     parser.add_argument("--conversations", type=Path, nargs="+", metavar="FILE", help=text)
     parser.add_argument("--row-length", type=positive, required=True, metavar="N", help="tokens of a row")
     text = "what happens to conversations longer than a row (fit; default: drop)"
     parser.add_argument("--overlong", choices=("drop", "truncate"), help=text)
-    text = "processes that encode (concat; default: 1)"
+    text = "processes that encode (concat, documents; default: 1)"
     parser.add_argument("--workers", type=positive, default=1, metavar="N", help=text)
+    text = "share of documents or conversations, by their ids, that go to --holdout-out, for data.validation_rows"
+    parser.add_argument("--holdout-share", type=float, metavar="X", help=text)
+    parser.add_argument("--holdout-out", type=Path, metavar="DIR", help="rows of what is held out")
     add_output(parser)
 
 
 def _pack(args: Namespace) -> dict[str, Any]:
-    from jmed_jax.data.pack import pack_conversations, pack_corpus
+    from jmed_jax.data.pack import Holdout, pack_conversations, pack_corpus
 
     _check_pack_arguments(args)
-    if args.mode == "concat":
-        rows = pack_corpus(
-            args.tokenizer,
-            args.corpus,
-            args.out,
-            row_length=args.row_length,
-            workers=args.workers,
-            overwrite=args.overwrite,
-        )
-    else:
+    holdout = Holdout(args.holdout_share, args.holdout_out) if args.holdout_out else None
+    if args.mode == "fit":
         rows = pack_conversations(
             args.tokenizer,
             args.conversations,
             args.out,
             row_length=args.row_length,
             overlong=args.overlong or "drop",
+            holdout=holdout,
+            overwrite=args.overwrite,
+        )
+    else:
+        rows = pack_corpus(
+            args.tokenizer,
+            args.corpus,
+            args.out,
+            row_length=args.row_length,
+            mode=args.mode,
+            workers=args.workers,
+            holdout=holdout,
             overwrite=args.overwrite,
         )
     return report_artifact(rows)
 
 
 def _check_pack_arguments(args: Namespace) -> None:
-    needed, other = ("corpus", "conversations") if args.mode == "concat" else ("conversations", "corpus")
+    needed, other = ("conversations", "corpus") if args.mode == "fit" else ("corpus", "conversations")
     if not getattr(args, needed) or getattr(args, other):
         raise InputError(f"--mode {args.mode} takes --{needed}, and no --{other}. See jmed pack --help.")
     if args.mode == "fit" and args.workers > 1:
-        raise InputError("--workers is for --mode concat: conversations are packed in one process.")
-    if args.mode == "concat" and args.overlong:
-        raise InputError("--overlong is for --mode fit: concat cuts every document at the row's end.")
+        raise InputError("--workers is for a corpus: conversations are packed in one process.")
+    if args.mode != "fit" and args.overlong:
+        raise InputError(f"--overlong is for --mode fit: {args.mode} cuts a document that is too long.")
+    if (args.holdout_share is None) != (args.holdout_out is None):
+        raise InputError("--holdout-share and --holdout-out belong together: give both, or neither.")

@@ -106,13 +106,13 @@ def _add_encode(group: Commands) -> None:
 
 
 def _encode(args: Namespace) -> dict[str, Any]:
-    from jmed_jax.tokenizer.tokenizer import Tokenizer
+    from jmed_jax.tokenizer.load import load_tokenizer
 
-    tokenizer = Tokenizer.load(args.tokenizer)
+    tokenizer = load_tokenizer(args.tokenizer)
     rows = []
     for text in texts_or_stdin(args.texts):
         ids = tokenizer.encode(text)
-        pieces = [tokenizer.core.tokens[index].replace("\n", "\\n") for index in ids] if args.pieces else None
+        pieces = [tokenizer.token(index).replace("\n", "\\n") for index in ids] if args.pieces else None
         print(" ".join(map(str, ids)) + ("\t" + " ".join(pieces) if pieces is not None else ""))
         if args.json:
             rows.append({"ids": ids} if pieces is None else {"ids": ids, "pieces": pieces})
@@ -133,9 +133,9 @@ def _add_decode(group: Commands) -> None:
 
 
 def _decode(args: Namespace) -> dict[str, Any]:
-    from jmed_jax.tokenizer.tokenizer import Tokenizer
+    from jmed_jax.tokenizer.load import load_tokenizer
 
-    tokenizer = Tokenizer.load(args.tokenizer)
+    tokenizer = load_tokenizer(args.tokenizer)
     texts = []
     for number, line in enumerate(texts_or_stdin([" ".join(args.ids)] if args.ids else []), start=1):
         place = "the command line" if args.ids else f"standard input:{number}"
@@ -222,13 +222,20 @@ def _add_report(group: Commands) -> None:
 def _report(args: Namespace) -> dict[str, Any]:
     from jmed_jax import artifact
     from jmed_jax.page.tokenizer_chart import draw_tokenizer_report
+    from jmed_jax.tokenizer.load import load_tokenizer
     from jmed_jax.tokenizer.plain import train_plain_unigram
-    from jmed_jax.tokenizer.report import our_encoder, plain_encoder, qwen_encoder, tokenizer_report
+    from jmed_jax.tokenizer.report import (
+        our_encoder,
+        plain_encoder,
+        pretrained_encoder,
+        qwen_encoder,
+        tokenizer_report,
+    )
     from jmed_jax.tokenizer.tokenizer import Tokenizer
 
     artifact.check_free(args.out, args.overwrite)
-    tokenizer = Tokenizer.load(args.tokenizer)
-    encoders = [our_encoder(tokenizer)]
+    tokenizer = load_tokenizer(args.tokenizer)
+    encoders = [our_encoder(tokenizer) if isinstance(tokenizer, Tokenizer) else pretrained_encoder(tokenizer)]
     if args.qwen:
         encoders.append(qwen_encoder(args.qwen))
     with artifact.create(args.out, "tokenizer_report", _sources(args), overwrite=args.overwrite) as draft:

@@ -13,7 +13,7 @@ from jmed_jax.errors import InputError
 from jmed_jax.evaluate.runner import SCORES, run_tasks
 from jmed_jax.evaluate.tasks import get_task
 from jmed_jax.language_model import LanguageModel
-from jmed_jax.tokenizer.tokenizer import Tokenizer
+from jmed_jax.tokenizer.load import load_tokenizer
 from jmed_jax.train.batches import open_training_rows
 from jmed_jax.train.run import TOKENIZER
 from jmed_jax.train.scoring import Score
@@ -39,16 +39,19 @@ class TrainingScores:
         for task in map(get_task, tasks):
             task.read_gold([task.gold_path(data)])
         rows, _, _ = open_training_rows(config)
-        needed = Tokenizer.load(rows.path / TOKENIZER).vocab_size
+        tokenizer = load_tokenizer(rows.path / TOKENIZER)
+        needed = tokenizer.vocab_size
         if config.model.vocab_size < needed:
             raise InputError(
                 "--evaluate-tasks: questions are put with chat tokens, which model.vocab_size "
                 f"{config.model.vocab_size} leaves out. Set --model.vocab-size {needed}."
             )
+        if not tokenizer.has_chat(config.model.vocab_size):
+            raise InputError(f"--evaluate-tasks: {tokenizer.path} has no chat template. Add one and pack again.")
 
     def __call__(self, parameters: Any, step: int) -> list[Score]:
         name = f"{self.run.name} step {step}"
-        model = LanguageModel(self.config, parameters, Tokenizer.load(self.run / TOKENIZER), name)
+        model = LanguageModel(self.config, parameters, load_tokenizer(self.run / TOKENIZER), name)
         evaluation = run_tasks(
             model,
             self.tasks,

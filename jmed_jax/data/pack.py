@@ -1,12 +1,15 @@
-"""Token ids into packed rows: `concat` for pre-training, `fit` for instruction data."""
+"""Token ids into packed rows: `concat` and `documents` for pre-training, `fit` for instruction data."""
 
+import hashlib
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -18,6 +21,8 @@ from jmed_jax.errors import InputError
 from jmed_jax.jsonl import field, read_jsonl
 from jmed_jax.progress import track
 from jmed_jax.tokenizer.clean import RULES_VERSION
+from jmed_jax.tokenizer.load import TextTokenizer, load_tokenizer
+from jmed_jax.tokenizer.messages import Message
 from jmed_jax.tokenizer.tokenizer import Tokenizer
 
 # Open rows among which best-fit looks for the tightest place.
@@ -26,13 +31,36 @@ PACKING_BINS = 128
 DOCUMENTS_A_BATCH = 128
 
 Overlong = Literal["drop", "truncate"]
+CorpusMode = Literal["concat", "documents"]
 
 
 class Example(NamedTuple):
-    """One conversation as ids; both of shape [length]."""
+    """One conversation, or one document or piece of it, as ids; both of shape [length]."""
 
     tokens: np.ndarray
     loss_mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class Holdout:
+    """Rows that are kept out of training, for `data.validation_rows`.
+
+    Attributes:
+        share: of the documents or conversations, by the hash of their ids, so in whatever order and company they come.
+        out: where they are written.
+    """
+
+    share: float
+    out: Path
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < 1:
+            raise InputError(f"--holdout-share {self.share}: a share between 0 and 1 is needed, such as 0.01.")
+
+    def takes(self, identifier: str) -> bool:
+        """Whether the document of this id is held out. Its hash has nothing to do with that of partial epochs."""
+        digest = hashlib.blake2b(identifier.encode(), digest_size=7, person=b"jmed holdout").digest()
+        return int.from_bytes(digest) / 256**7 < self.share
 
 
 @dataclass
@@ -86,34 +114,81 @@ def _pretraining_row(tokens: np.ndarray, segments: np.ndarray, counts: PackCount
     return Row(tokens, segments, segments > 0)
 
 
-def pack_fit(examples: Sequence[Example], row_length: int, pad_id: int, counts: PackCounts) -> Iterator[Row]:
-    """Best-fit packing of whole examples into rows; the rest of a row is padding."""
-    import grain
+def pack_documents(
+    documents: Iterable[Sequence[int] | np.ndarray],
+    row_length: int,
+    pad_id: int,
+    counts: PackCounts,
+    byte_counts: np.ndarray,
+) -> Iterator[Row]:
+    """Best-fit packing of whole documents; one longer than a row is cut into pieces, all but the last as long as a row.
 
-    source = grain.MapDataset.source(
-        [{"tokens": e.tokens, "loss_mask": e.loss_mask.astype(np.int32)} for e in examples]
-    ).to_iter_dataset(grain.ReadOptions(num_threads=0))
-    packed = grain.experimental.BestFitPackIterDataset(
-        source,
-        length_struct={"tokens": row_length, "loss_mask": row_length},
-        num_packing_bins=PACKING_BINS,
-        shuffle_bins=False,
-    )
-    for row in packed:
-        segment_ids = row["tokens_segment_ids"].astype(np.int32)
-        loss_mask = row["loss_mask"].astype(bool)
-        counts.tokens += int((segment_ids > 0).sum())
+    Every piece has a segment of its own, so it never sees another, and its first token, which nothing precedes, is no
+    target. `counts.target_bytes` is exactly what the targets stand for.
+
+    Args:
+        byte_counts: bytes of text of each id, int [V].
+    """
+
+    def pieces() -> Iterator[Example]:
+        for document in documents:
+            counts.documents += 1
+            ids = np.asarray(document, np.int32)
+            for start in range(0, len(ids), row_length):
+                piece = ids[start : start + row_length]
+                yield Example(piece, np.arange(len(piece)) > 0)
+
+    for row in pack_fit(pieces(), row_length, pad_id, counts):
+        counts.target_bytes += int(byte_counts[row.tokens[row.loss_mask]].sum())
+        yield row
+
+
+def pack_fit(examples: Iterable[Example], row_length: int, pad_id: int, counts: PackCounts) -> Iterator[Row]:
+    """Best-fit packing of whole examples into rows; the rest of a row is padding."""
+    for members in _best_fit(examples, row_length):
+        tokens, segments = _empty_row(row_length, pad_id)
+        loss_mask = np.zeros(row_length, bool)
+        filled = 0
+        for segment, example in enumerate(members, start=1):
+            place = slice(filled, filled + len(example.tokens))
+            tokens[place], segments[place], loss_mask[place] = example.tokens, segment, example.loss_mask
+            filled = place.stop
+        counts.tokens += filled
         counts.target_tokens += int(loss_mask.sum())
-        yield Row(np.where(segment_ids > 0, row["tokens"], pad_id).astype(np.int32), segment_ids, loss_mask)
+        yield Row(tokens, segments, loss_mask)
+
+
+def _best_fit(examples: Iterable[Example], row_length: int) -> Iterator[list[Example]]:
+    """Put each example into the open row that it fills best; the fullest row goes when too many are open."""
+    # (free places, number of the row), least free first.
+    free: list[tuple[int, int]] = []
+    rows: dict[int, list[Example]] = {}
+    for number, example in enumerate(examples):
+        size = len(example.tokens)
+        assert 0 < size <= row_length
+        place = bisect_left(free, (size, -1))
+        if place < len(free):
+            left, row = free.pop(place)
+        else:
+            left, row = row_length, number
+            rows[row] = []
+        rows[row].append(example)
+        if left == size:
+            yield rows.pop(row)
+            continue
+        insort(free, (left - size, row))
+        if len(free) > PACKING_BINS:
+            yield rows.pop(free.pop(0)[1])
+    yield from rows.values()
 
 
 def encode_documents(
-    tokenizer: Tokenizer, texts: Iterable[str], counts: PackCounts, *, workers: int = 1
+    tokenizer: TextTokenizer, texts: Iterable[str], counts: PackCounts, *, workers: int = 1
 ) -> Iterator[np.ndarray]:
-    """Documents of a corpus as `<|begin_of_text|>` + text + `<|end_of_text|>`, int32 [length], in their order.
+    """Documents of a corpus with the tokens that the tokenizer puts around them, int32 [length], in their order.
 
     Args:
-        texts: cleaned by the rules of the tokenizer.
+        texts: cleaned by the rules of the tokenizer, if it is ours.
         workers: processes that encode; the ids are the same.
     """
     iterator = iter(texts)
@@ -131,19 +206,18 @@ def encode_documents(
         yield from documents
 
 
-def _encode_batch(tokenizer: Tokenizer | Path, texts: Sequence[str]) -> tuple[list[np.ndarray], int]:
-    """Ids of the texts, and their UTF-8 bytes: decoding gives a cleaned text back as it was."""
+def _encode_batch(tokenizer: TextTokenizer | Path, texts: Sequence[str]) -> tuple[list[np.ndarray], int]:
+    """Ids of the texts, and the UTF-8 bytes that they decode to."""
     if isinstance(tokenizer, Path):
         tokenizer = _load_tokenizer(tokenizer)
-    bos, eos, core = tokenizer.bos_id, tokenizer.eos_id, tokenizer.core
-    documents = [np.array([bos, *core.encode_cleaned(text), eos], np.int32) for text in texts]
-    return documents, sum(len(text.encode()) for text in texts)
+    documents, text_bytes = tokenizer.encode_documents(texts)
+    return [np.array(ids, np.int32) for ids in documents], text_bytes
 
 
 # Once a worker, with its cache of words.
 @lru_cache(maxsize=1)
-def _load_tokenizer(path: Path) -> Tokenizer:
-    return Tokenizer.load(path)
+def _load_tokenizer(path: Path) -> TextTokenizer:
+    return load_tokenizer(path)
 
 
 def read_conversations(paths: Sequence[Path]) -> Iterator[tuple[str, list[dict[str, str]]]]:
@@ -152,6 +226,11 @@ def read_conversations(paths: Sequence[Path]) -> Iterator[tuple[str, list[dict[s
     Raises:
         InputError: a line without messages, with a malformed one, or without an assistant message to learn from.
     """
+    for place, row in _read_conversation_rows(paths):
+        yield place, row["messages"]
+
+
+def _read_conversation_rows(paths: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
     for path in paths:
         for number, row in read_jsonl(path):
             messages = field(row, "messages", list, path, number)
@@ -164,19 +243,40 @@ def read_conversations(paths: Sequence[Path]) -> Iterator[tuple[str, list[dict[s
                     field(message, name, str, path, number)
             if not any(message["role"] == "assistant" for message in messages):
                 raise InputError(f"{path}:{number}: no assistant message, so there is nothing to learn from.")
-            yield f"{path}:{number}", messages
+            yield f"{path}:{number}", row
+
+
+def _conversation_id(row: Mapping[str, Any]) -> str:
+    """The id of a conversation without the "#2" of a repetition, so that all stand on one side; else its messages."""
+    identifier = row.get("id")
+    if isinstance(identifier, str | int):
+        return str(identifier).split("#", maxsplit=1)[0]
+    return json.dumps(row["messages"], ensure_ascii=False, sort_keys=True)
 
 
 def encode_conversations(
-    tokenizer: Tokenizer, paths: Sequence[Path], row_length: int, overlong: Overlong, counts: PackCounts
+    tokenizer: TextTokenizer,
+    paths: Sequence[Path],
+    row_length: int,
+    overlong: Overlong,
+    counts: PackCounts,
+    *,
+    holdout: Holdout | None = None,
+    held_out: bool = False,
 ) -> list[Example]:
     """Conversations as ids with the answer mask; those longer than a row are dropped or truncated, and counted.
 
-    "truncate" cuts the end of the prompt before the first answer token, so that the whole answer stays; a conversation
-    whose targets alone leave no room is dropped.
+    "truncate" cuts the end of the message before the first answer, so that the whole answer stays; a conversation
+    that is too long without any of that message is dropped.
+
+    Args:
+        holdout: take only those that it does not take, or with `held_out` only those that it does.
     """
     examples = []
-    for place, messages in track(read_conversations(paths), "encode", unit="conversations"):
+    for place, row in track(_read_conversation_rows(paths), "encode", unit="conversations"):
+        if holdout and holdout.takes(_conversation_id(row)) != held_out:
+            continue
+        messages = row["messages"]
         try:
             ids, mask = tokenizer.encode_chat_with_mask(messages)
         except InputError as error:
@@ -184,7 +284,7 @@ def encode_conversations(
         counts.documents += 1
         example = Example(np.array(ids, np.int32), np.array(mask, bool))
         if len(ids) > row_length:
-            shorter = _truncate_prompt(example, row_length) if overlong == "truncate" else None
+            shorter = _truncate_prompt(tokenizer, messages, example, row_length) if overlong == "truncate" else None
             if shorter is None:
                 counts.dropped += 1
                 continue
@@ -195,52 +295,86 @@ def encode_conversations(
     return examples
 
 
-def _truncate_prompt(example: Example, row_length: int) -> Example | None:
-    """Drop tokens just before the `<|assistant|>` that opens the first answer."""
-    header = int(np.argmax(example.loss_mask)) - 1
+def _truncate_prompt(
+    tokenizer: TextTokenizer, messages: Sequence[Message], example: Example, row_length: int
+) -> Example | None:
+    """Drop tokens from the end of the message before the first answer; None where that is not enough."""
+    answer = next(index for index, message in enumerate(messages) if message["role"] == "assistant")
+    if answer == 0:
+        return None
+    emptied = [*messages[: answer - 1], {**messages[answer - 1], "content": ""}]
+    frame = tokenizer.encode_chat(emptied, add_generation_prompt=True)
+    start = int(np.argmax(example.loss_mask))
+    # What stands between the message and the answer: `<|assistant|>`, or `<|im_end|>` with all that follows it.
+    ends = np.flatnonzero(np.isin(example.tokens[:start], list(tokenizer.stop_ids)))
+    closed = ends.size > 0 and start - ends[-1] <= len(frame) and frame[ends[-1] - start] == example.tokens[ends[-1]]
+    header = int(ends[-1]) if closed else start - 1
     excess = len(example.tokens) - row_length
-    if excess >= header:
+    if excess > start - len(frame):
         return None
     keep = np.r_[0 : header - excess, header : len(example.tokens)]
     return Example(example.tokens[keep], example.loss_mask[keep])
 
 
 def pack_corpus(
-    tokenizer_path: Path, corpus: Path, out: Path, *, row_length: int, workers: int = 1, overwrite: bool = False
+    tokenizer_path: Path,
+    corpus: Path,
+    out: Path,
+    *,
+    row_length: int,
+    mode: CorpusMode = "concat",
+    workers: int = 1,
+    holdout: Holdout | None = None,
+    overwrite: bool = False,
 ) -> Artifact:
-    """Write a corpus artefact as pre-training rows (mode `concat`), every source as often as the mixture says.
+    """Write a corpus artefact as pre-training rows, every source as often as the mixture says.
 
     Args:
+        mode: "concat" (`pack_concat`) or "documents" (`pack_documents`).
         workers: processes that encode; the rows are the same.
+        holdout: documents that go to rows of their own, each once.
 
     Raises:
-        InputError: an input artefact is damaged or made by other cleaning rules, or `out` exists.
+        InputError: an input artefact is damaged or made by other cleaning rules (than our tokenizer's), an output
+            exists, or nothing is left for one. Then nothing is written.
     """
-    artifact.check_free(out, overwrite)
+    _check_outputs(out, holdout, overwrite)
     source = artifact.open_artifact(corpus, "corpus")
-    if source.config["cleaning_rules"] != RULES_VERSION:
+    tokenizer = load_tokenizer(tokenizer_path)
+    if isinstance(tokenizer, Tokenizer) and source.config["cleaning_rules"] != RULES_VERSION:
         rules = source.config["cleaning_rules"]
         raise InputError(f"{corpus}: cleaned by rules {rules}, not by today's, {RULES_VERSION}. Build it again.")
-    tokenizer = Tokenizer.load(tokenizer_path)
-    counts = PackCounts()
     epochs = source.config["epochs"]
     if not any(epochs.values()):
         raise InputError(f"{corpus}: every source has 0 epochs, so there is nothing to pack.")
     total = round(sum(epochs[name] * entry["documents"] for name, entry in source.counts["sources"].items()))
-    texts = (row["text"] for row in track(iter_mixture(corpus), "pack", total=total, unit="documents"))
-    documents = encode_documents(tokenizer, texts, counts, workers=workers)
-    rows = pack_concat(documents, row_length, tokenizer.pad_id, counts)
-    # Pre-training never meets the chat tokens: its vocabulary is the Unigram pieces alone.
-    return _write(
-        rows,
-        out,
-        "concat",
-        RowFormat(row_length, tokenizer.base_vocab_size),
-        tokenizer,
-        source.fingerprint,
-        counts,
-        overwrite,
-    )
+    byte_counts = np.array(tokenizer.byte_counts())
+    row_format = RowFormat(row_length, tokenizer.document_vocab_size)
+
+    def rows(counts: PackCounts, held_out: bool) -> Iterator[Row]:
+        read = track(iter_mixture(corpus), "pack held-out" if held_out else "pack", total=total, unit="documents")
+        texts = _texts(read, holdout, held_out)
+        if mode == "concat":
+            documents = encode_documents(tokenizer, texts, counts, workers=workers)
+            return pack_concat(documents, row_length, tokenizer.pad_id, counts)
+        # These count the bytes of their targets themselves.
+        documents = encode_documents(tokenizer, texts, PackCounts(), workers=workers)
+        return pack_documents(documents, row_length, tokenizer.pad_id, counts, byte_counts)
+
+    return _write(rows, out, mode, row_format, tokenizer, source.fingerprint, holdout, overwrite)
+
+
+def _texts(rows: Iterable[Mapping[str, Any]], holdout: Holdout | None, held_out: bool) -> Iterator[str]:
+    """Texts of one side of the hold-out; on the held-out one, a document of several epochs stands once."""
+    seen = set()
+    for row in rows:
+        if holdout and holdout.takes(row["id"]) != held_out:
+            continue
+        if held_out:
+            if row["id"] in seen:
+                continue
+            seen.add(row["id"])
+        yield row["text"]
 
 
 def pack_conversations(
@@ -250,44 +384,76 @@ def pack_conversations(
     *,
     row_length: int,
     overlong: Overlong = "drop",
+    holdout: Holdout | None = None,
     overwrite: bool = False,
 ) -> Artifact:
     """Write conversations as instruction-tuning rows (mode `fit`).
 
+    Args:
+        holdout: conversations that go to rows of their own.
+
     Raises:
-        InputError: a bad line (with its place), no conversation that fits, or `out` exists.
+        InputError: a bad line (with its place), no conversation that fits, or an output exists. Then nothing is
+            written.
     """
-    artifact.check_free(out, overwrite)
-    tokenizer = Tokenizer.load(tokenizer_path)
-    counts = PackCounts()
-    examples = encode_conversations(tokenizer, conversations, row_length, overlong, counts)
-    if not examples:
-        raise InputError(
-            f"{', '.join(map(str, conversations))}: none of {counts.documents} conversations fits {row_length} tokens."
+    _check_outputs(out, holdout, overwrite)
+    tokenizer = load_tokenizer(tokenizer_path)
+
+    def rows(counts: PackCounts, held_out: bool) -> Iterator[Row]:
+        examples = encode_conversations(
+            tokenizer, conversations, row_length, overlong, counts, holdout=holdout, held_out=held_out
         )
-    rows = pack_fit(examples, row_length, tokenizer.pad_id, counts)
+        if not examples:
+            side = " held-out" if held_out else ""
+            names = ", ".join(map(str, conversations))
+            raise InputError(f"{names}: none of {counts.documents}{side} conversations fits {row_length} tokens.")
+        return pack_fit(examples, row_length, tokenizer.pad_id, counts)
+
     inputs = json.dumps({str(path): artifact.file_sha256(path) for path in conversations})
-    return _write(rows, out, "fit", RowFormat(row_length, tokenizer.vocab_size), tokenizer, inputs, counts, overwrite)
+    row_format = RowFormat(row_length, tokenizer.vocab_size)
+    return _write(rows, out, "fit", row_format, tokenizer, inputs, holdout, overwrite)
+
+
+def _check_outputs(out: Path, holdout: Holdout | None, overwrite: bool) -> None:
+    artifact.check_free(out, overwrite)
+    if holdout:
+        artifact.check_free(holdout.out, overwrite)
+        if holdout.out.resolve() == out.resolve():
+            raise InputError(f"{out}: --out and --holdout-out are the same. Give two names.")
 
 
 def _write(
-    rows: Iterable[Row],
+    rows: Callable[[PackCounts, bool], Iterator[Row]],
     out: Path,
     mode: str,
     row_format: RowFormat,
-    tokenizer: Tokenizer,
+    tokenizer: TextTokenizer,
     source: str,
-    counts: PackCounts,
+    holdout: Holdout | None,
     overwrite: bool,
 ) -> Artifact:
+    """Write the rows, and the held-out ones; they take their names when both are complete.
+
+    Args:
+        rows: from (counts to fill, whether the held-out rows are meant).
+    """
     config = {"mode": mode, "row_length": row_format.row_length, "vocab_size": row_format.vocab_size}
-    with artifact.create(out, "rows", config, overwrite=overwrite) as draft:
-        # The rows carry their tokenizer, and a run copies it on: nothing downstream can pair the wrong two.
-        (draft.path / "tokenizer").mkdir()
-        tokenizer.copy_files(draft.path / "tokenizer")
-        count = write_shards(rows, draft.path, row_format)
-        if count == 0:
-            raise InputError("no text to pack.")
-        draft.inputs |= {"tokenizer": tokenizer.fingerprint, "source": source}
-        draft.counts |= {"rows": count, **vars(counts)}
+    sides = [(out, config)]
+    if holdout:
+        sides = [
+            (out, config | {"without_share": holdout.share}),
+            (holdout.out, config | {"held_out_share": holdout.share}),
+        ]
+    with ExitStack() as drafts:
+        for held_out, (path, side_config) in enumerate(sides):
+            draft = drafts.enter_context(artifact.create(path, "rows", side_config, overwrite=overwrite))
+            # The rows carry their tokenizer, and a run copies it on: nothing downstream can pair the wrong two.
+            (draft.path / "tokenizer").mkdir()
+            tokenizer.copy_files(draft.path / "tokenizer")
+            counts = PackCounts()
+            count = write_shards(rows(counts, bool(held_out)), draft.path, row_format)
+            if count == 0:
+                raise InputError("no text to pack." if not held_out else "no document is held out. Raise the share.")
+            draft.inputs |= {"tokenizer": tokenizer.fingerprint, "source": source}
+            draft.counts |= {"rows": count, **vars(counts)}
     return artifact.open_artifact(out, "rows", verify_hashes=False)

@@ -111,6 +111,10 @@ class TokenizerCore:
         table = self._bytes
         return b"".join([table[index] for index in ids]).decode("utf-8", errors="replace")
 
+    def byte_count(self, index: int) -> int:
+        """Bytes that an id decodes to."""
+        return len(self._bytes[index])
+
     def is_byte(self, index: int) -> bool:
         """Whether an id is one byte of a character that has no piece."""
         return index < self.base_size and bool(self._processor.is_byte(index))

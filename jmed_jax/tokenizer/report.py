@@ -15,6 +15,7 @@ from jmed_jax.tokenizer.clean import clean
 from jmed_jax.tokenizer.core import USER_DICTIONARY_FILE
 from jmed_jax.tokenizer.dictionary import Term, read_terms
 from jmed_jax.tokenizer.morphology import Segmenter
+from jmed_jax.tokenizer.pretrained import PretrainedTokenizer
 from jmed_jax.tokenizer.tokenizer import Tokenizer
 
 QWEN_FILES = ("vocab.json", "merges.txt")
@@ -98,6 +99,18 @@ def plain_encoder(model: Path, name: str = "plain Unigram") -> Encoder:
         processor.encode,
         is_fragment=lambda index: processor.is_byte(index) and _is_part(processor.id_to_piece(index)),
         is_unknown=processor.is_unknown,
+    )
+
+
+def pretrained_encoder(tokenizer: PretrainedTokenizer, name: str = "pretrained") -> Encoder:
+    """A tokenizer of Hugging Face; it has no unknown, for it writes every byte."""
+    return Encoder(
+        name,
+        tokenizer.vocab_size,
+        tokenizer.encode,
+        # Cleaned text has no U+FFFD of its own.
+        is_fragment=lambda index: "\ufffd" in tokenizer.token(index),
+        is_unknown=lambda _: False,
     )
 
 

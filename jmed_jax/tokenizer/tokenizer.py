@@ -19,18 +19,16 @@ from jmed_jax.tokenizer.core import (
     CHAT_TEMPLATE,
     END_OF_TEXT,
     MODEL_FILE,
-    ROLES,
     SETTINGS_FILE,
     USER_DICTIONARY_FILE,
     TokenizerCore,
     settings,
 )
+from jmed_jax.tokenizer.messages import Message, check_message
 from jmed_jax.tokenizer.morphology import Segmenter
 from jmed_jax.tokenizer.unigram import train_unigram
 
 __all__ = ["CHAT_TEMPLATE", "Message", "Tokenizer", "train_tokenizer"]
-
-Message = Mapping[str, str]
 
 
 class Tokenizer:
@@ -85,6 +83,20 @@ class Tokenizer:
         return self.core.base_size
 
     @property
+    def document_vocab_size(self) -> int:
+        """Pre-training never meets the chat tokens: its vocabulary is the Unigram pieces alone."""
+        return self.base_vocab_size
+
+    @property
+    def stop_ids(self) -> frozenset[int]:
+        """`<|end_of_text|>` ends answers and documents."""
+        return frozenset({self.eos_id})
+
+    def has_chat(self, model_vocab_size: int) -> bool:
+        """Whether a model of so many ids knows the chat tokens."""
+        return model_vocab_size >= self.vocab_size
+
+    @property
     def bos_id(self) -> int:
         return self.core.control_ids[BEGIN_OF_TEXT]
 
@@ -133,6 +145,24 @@ class Tokenizer:
         """Encode each text."""
         return [self.core.encode(text) for text in texts]
 
+    def document_ids(self, text: str) -> list[int]:
+        """`<|begin_of_text|>`, the ids of a text, `<|end_of_text|>`."""
+        return [self.bos_id, *self.encode(text), self.eos_id]
+
+    def encode_documents(self, texts: Sequence[str]) -> tuple[list[list[int]], int]:
+        """`document_ids` of texts that `clean` has been through, and their UTF-8 bytes: decoding gives them back."""
+        ids = [[self.bos_id, *self.core.encode_cleaned(text), self.eos_id] for text in texts]
+        return ids, sum(len(text.encode()) for text in texts)
+
+    def byte_counts(self) -> list[int]:
+        """Bytes of text that each id stands for [vocab_size]; 0 for a control token."""
+        control = set(self.core.control_ids.values())
+        return [0 if index in control else self.core.byte_count(index) for index in range(self.vocab_size)]
+
+    def token(self, index: int) -> str:
+        """A piece as sentencepiece writes it."""
+        return self.core.tokens[index]
+
     def decode(self, ids: Iterable[int], *, skip_special: bool = True) -> str:
         """Join pieces to text; bytes that are no UTF-8, as a model may write them, become U+FFFD.
 
@@ -169,7 +199,7 @@ class Tokenizer:
         """
         ids, mask = [self.bos_id], [0]
         for message in messages:
-            role, content = _check_message(message)
+            role, content = check_message(message)
             content_ids = self.core.encode(content)
             learned = role == "assistant"
             if learned:
@@ -186,17 +216,9 @@ class Tokenizer:
         """
         parts = [BEGIN_OF_TEXT]
         for message in messages:
-            role, content = _check_message(message)
+            role, content = check_message(message)
             parts += [f"<|{role}|>", escape_control_tokens(content), END_OF_TEXT if role == "assistant" else ""]
         return "".join(parts) + ("<|assistant|>" if add_generation_prompt else "")
-
-
-def _check_message(message: Message) -> tuple[str, str]:
-    if "role" not in message or "content" not in message:
-        raise InputError(f'a message needs "role" and "content" (found: {", ".join(message)}).')
-    if message["role"] not in ROLES:
-        raise InputError(f'unknown role "{message["role"]}". Use {", ".join(ROLES)}.')
-    return message["role"], message["content"]
 
 
 def _files(path: Path) -> list[Path]:

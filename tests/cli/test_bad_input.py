@@ -29,9 +29,13 @@ from tests.evaluate.rows import exam_row, write_rows
         ("import hf nowhere --out out", "nowhere: neither a run"),
         ("data sample --out out --model.vocab-size 5", "--model.vocab-size: only `jmed train` and `jmed plan`"),
         ("pack --mode fit --tokenizer t --corpus c --row-length 8 --out out", "--mode fit takes --conversations"),
+        (
+            "pack --mode documents --tokenizer t --corpus c --row-length 8 --holdout-share 0.1 --out out",
+            "--holdout-share and --holdout-out belong together",
+        ),
         ("evaluate score --task igaku --gold g --predictions p", 'no task "igaku". There are: '),
         ("evaluate run --model m --tasks , --data d --out out", "no task named"),
-        ("tokenizer encode --tokenizer nowhere 発熱", "nowhere: no tokenizer.model here"),
+        ("tokenizer encode --tokenizer nowhere 発熱", "nowhere: no tokenizer here: neither jmed_tokenizer.json"),
         ("analyze analogy --model nowhere 脳 出血", "expected terms with + or - between them"),
     ],
 )

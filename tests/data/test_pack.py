@@ -1,7 +1,7 @@
 """Packing: nothing lost, nothing split, and counts that say what happened."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,19 +16,23 @@ from jmed_jax.corpus.pipeline import build_corpus
 from jmed_jax.data import pack
 from jmed_jax.data.pack import (
     Example,
+    Holdout,
     PackCounts,
     encode_conversations,
     pack_concat,
     pack_conversations,
     pack_corpus,
+    pack_documents,
     pack_fit,
 )
 from jmed_jax.data.rows import Row, open_rows
 from jmed_jax.errors import InputError
 from jmed_jax.jsonl import write_jsonl
 from jmed_jax.tokenizer.clean import clean
+from jmed_jax.tokenizer.pretrained import PretrainedTokenizer
 from jmed_jax.tokenizer.tokenizer import Tokenizer
 from tests.tiny import TEXTS
+from tests.tokenizer.test_pretrained import write_tokenizer
 
 PAD = 2
 
@@ -107,6 +111,46 @@ def test_fit_takes_the_tightest_place() -> None:
     examples = [Example(np.full(n, n, np.int32), np.ones(n, bool)) for n in (10, 12, 4, 6)]
     rows = list(pack_fit(examples, 16, PAD, PackCounts()))
     assert sorted(sorted(set(row.tokens.tolist())) for row in rows) == [[4, 12], [6, 10]]
+
+
+# --- documents --------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 40), max_size=40), st.integers(2, 16))
+def test_documents_lose_nothing_and_only_long_ones_are_cut(lengths: list[int], row_length: int) -> None:
+    # Every token occurs once, and stands for as many bytes as it is large.
+    starts = np.cumsum([0, *lengths])
+    documents = [np.arange(start, start + n) for start, n in zip(starts, lengths, strict=False)]
+    expected = {
+        tuple(document[at : at + row_length].tolist()) for document in documents for at in range(0, 99, row_length)
+    } - {()}
+    counts = PackCounts()
+    rows = list(pack_documents(documents, row_length, PAD, counts, np.arange(starts[-1] + 1)))
+    found = []
+    for row in rows:
+        assert (row.tokens[row.segment_ids == 0] == PAD).all()
+        for segment in range(1, row.segment_ids.max() + 1):
+            inside = row.segment_ids == segment
+            found.append(tuple(row.tokens[inside].tolist()))
+            assert row.loss_mask[inside].tolist() == [False, *[True] * (inside.sum() - 1)]
+    assert len(found) == len(expected) and set(found) == expected
+    assert (counts.documents, counts.tokens) == (len(lengths), sum(lengths))
+    assert counts.target_tokens == sum(int(row.loss_mask.sum()) for row in rows)
+    assert counts.target_bytes == sum(sum(piece[1:]) for piece in found)
+
+
+def test_best_fit_keeps_few_rows_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pack, "PACKING_BINS", 2)
+    drawn = []
+
+    def examples() -> Iterator[Example]:
+        for size in (9, 8, 7, 6, 1):
+            drawn.append(size)
+            yield Example(np.full(size, size, np.int32), np.ones(size, bool))
+
+    first = next(iter(pack_fit(examples(), 10, PAD, PackCounts())))
+    assert drawn == [9, 8, 7] and first.tokens.tolist() == [9] * 9 + [PAD]
 
 
 # --- conversations ----------------------------------------------------------------------------------------------------
@@ -261,3 +305,108 @@ def test_an_existing_output_is_kept(tokenizer: Tokenizer, corpus: Path, tmp_path
     with pytest.raises(InputError, match=r"rows exists\. Give another name, or --overwrite"):
         pack_corpus(tokenizer.path, corpus, tmp_path / "rows", row_length=32)
     assert list((tmp_path / "rows").iterdir()) == []
+
+
+# --- hold-out ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A corpus of 60 documents, seen twice."""
+    path = tmp_path_factory.mktemp("many")
+    write_jsonl(path / "notes.jsonl", [{"id": str(i), "text": f"第{i}病日。{TEXTS[i % 5]}"} for i in range(60)])
+    sources = (SourceConfig("notes", ("notes.jsonl",), epochs=2, skip_filters=("too_short",)),)
+    return build_corpus(CorpusConfig("notes", sources, near_duplicates=False), path / "corpus", data=path).path
+
+
+def texts_of_rows(tokenizer: Tokenizer, path: Path) -> list[str]:
+    _, packed = read_rows(path)
+    return [tokenizer.decode(row.tokens[row.segment_ids == s]) for row in packed for s in set(row.segment_ids) - {0}]
+
+
+@pytest.mark.parametrize("mode", ["concat", "documents"])
+def test_held_out_documents_are_disjoint_from_the_others(
+    tokenizer: Tokenizer, many: Path, tmp_path: Path, mode: pack.CorpusMode
+) -> None:
+    holdout = Holdout(0.2, tmp_path / "held")
+    rows = pack_corpus(tokenizer.path, many, tmp_path / "rows", row_length=400, mode=mode, holdout=holdout)
+    held = artifact.open_artifact(tmp_path / "held", "rows")
+    every = pack_corpus(tokenizer.path, many, tmp_path / "all", row_length=400, mode=mode)
+    assert 0 < held.counts["documents"] < 30
+    # Each of two epochs in training, once in validation.
+    assert rows.counts["documents"] + 2 * held.counts["documents"] == every.counts["documents"]
+    if mode == "documents":
+        trained, kept = (texts_of_rows(tokenizer, tmp_path / name) for name in ("rows", "held"))
+        assert set(trained).isdisjoint(kept) and len(set(kept)) == len(kept)
+        assert set(trained) | set(kept) == set(texts_of_rows(tokenizer, tmp_path / "all"))
+
+
+def test_the_hold_out_depends_on_the_id_alone(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    talks = [conversation(f"質問{i}", f"答{i}") | {"id": f"q{i}"} for i in range(40)]
+    repeated = [{**talk, "id": talk["id"] + "#2"} for talk in talks]
+    held = set()
+    for name, rows in (("a", [*talks, *repeated]), ("b", [*repeated, *talks][::-1])):
+        path = write_conversations(tmp_path / f"{name}.jsonl", rows)
+        holdout = Holdout(0.25, tmp_path / f"{name}-held")
+        packed = pack_conversations(tokenizer.path, [path], tmp_path / name, row_length=40, holdout=holdout)
+        kept = texts_of_rows(tokenizer, holdout.out)
+        assert packed.counts["documents"] + len(kept) == 80
+        assert set(texts_of_rows(tokenizer, packed.path)).isdisjoint(kept)
+        held.add(tuple(sorted(kept)))
+    assert len(held) == 1 and len(held.pop()) % 2 == 0
+
+
+def test_rows_and_hold_out_are_both_written_or_neither(tokenizer: Tokenizer, three: Path, tmp_path: Path) -> None:
+    before = sorted(tmp_path.iterdir())
+    holdout = Holdout(1e-9, tmp_path / "held")
+    with pytest.raises(InputError, match="none of 0 held-out conversations"):
+        pack_conversations(tokenizer.path, [three], tmp_path / "rows", row_length=64, holdout=holdout)
+    same = Holdout(0.5, tmp_path / "rows")
+    with pytest.raises(InputError, match="are the same"):
+        pack_conversations(tokenizer.path, [three], tmp_path / "rows", row_length=64, holdout=same)
+    with pytest.raises(InputError, match="between 0 and 1"):
+        Holdout(1.0, tmp_path / "held")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+# --- a tokenizer of Hugging Face --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> PretrainedTokenizer:
+    return PretrainedTokenizer.load(write_tokenizer(tmp_path_factory.mktemp("pretrained") / "tokenizer"))
+
+
+@pytest.mark.parametrize("mode", ["concat", "documents"])
+def test_a_pretrained_tokenizer_packs_a_corpus(
+    pretrained: PretrainedTokenizer,
+    corpus: Path,
+    tmp_path: Path,
+    mode: pack.CorpusMode,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # The rules of our tokenizer are no concern of this one.
+    monkeypatch.setattr(pack, "RULES_VERSION", 99)
+    rows, packed = read_rows(pack_corpus(pretrained.path, corpus, tmp_path / "rows", row_length=600, mode=mode).path)
+    segments = [row.tokens[row.segment_ids == s].tolist() for row in packed for s in set(row.segment_ids) - {0}]
+    if mode == "documents":
+        assert sorted(segments) == sorted(pretrained.document_ids(clean(text)) for text in TEXTS)
+        first = sum(pretrained.byte_counts()[ids[0]] for ids in segments)
+        assert rows.counts["target_bytes"] == sum(len(clean(text).encode()) for text in TEXTS) - first
+    assert rows.config["vocab_size"] == pretrained.vocab_size
+    assert rows.inputs["tokenizer"] == PretrainedTokenizer.load(rows.path / "tokenizer").fingerprint
+
+
+def test_truncation_cuts_only_what_the_user_says(pretrained: PretrainedTokenizer, tmp_path: Path) -> None:
+    long = conversation(TEXTS[0], "はい")["messages"]
+    path = write_conversations(tmp_path / "talk.jsonl", [{"messages": long}])
+    frame = pretrained.encode_chat(conversation("", "はい")["messages"])
+    (short,) = encode_conversations(pretrained, [path], len(frame) + 5, "truncate", PackCounts())
+    text = pretrained.decode(short.tokens, skip_special=False)
+    whole = pretrained.encode(TEXTS[0])
+    assert text == pretrained.decode(frame, skip_special=False).replace(
+        "user\n", "user\n" + pretrained.decode(whole[:5])
+    )
+    counts = PackCounts()
+    assert encode_conversations(pretrained, [path], len(frame) - 1, "truncate", counts) == []
+    assert counts.dropped == 1

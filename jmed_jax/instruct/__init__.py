@@ -1,0 +1,1 @@
+"""Instruction data: conversations from examination questions and from dialogue files, and translation of questions."""
