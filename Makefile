@@ -5,9 +5,9 @@ PYTHON ?= python3
 VENV ?= .venv
 OUT ?= out/quickstart
 BIN := $(VENV)/bin
-# PyTorch is what the parity tests compare with. On Linux, PyPI's build brings several GB of CUDA libraries; set
+# PyTorch and PEFT are what the parity tests compare with. On Linux, PyPI's build brings several GB of CUDA libraries; set
 # PIP_EXTRA_INDEX_URL to PyTorch's own CPU index, or PIP_FIND_LINKS to a folder with a CPU wheel, to be spared them.
-TORCH := torch==2.13.0
+TORCH := torch==2.13.0 peft==0.21.2 accelerate==1.15.0
 
 .PHONY: quickstart test test-fast lint lock clean
 
@@ -36,7 +36,7 @@ $(BIN)/.installed: requirements/runtime.lock pyproject.toml | $(BIN)/python
 
 $(BIN)/.installed-test: requirements/test.lock $(BIN)/.installed
 	$(BIN)/python -m pip install --quiet --require-hashes -r requirements/test.lock
-	$(BIN)/python -m pip install --quiet "$(TORCH)"
+	$(BIN)/python -m pip install --quiet $(TORCH)
 	touch $@
 
 # Locks for every Python from 3.11 on and every platform; needs uv.

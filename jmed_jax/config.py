@@ -71,15 +71,19 @@ class ModelConfig:
         mlp = (3 if self.gated_mlp else 2) * D * self.mlp_size
         return attention + mlp + 2 * D
 
-    def flops_per_token(self, sequence_length: int) -> int:
+    def flops_per_token(self, sequence_length: int, *, frozen: bool = False) -> int:
         """Training FLOPs a token, forward and backward: `6·P + 6·L·T·N·H`.
 
         P are the parameters that multiply (the token embedding is a look-up and does not count; a tied head does);
         the second term is causal attention, half of the full square.
+
+        Args:
+            frozen: with an adapter, weights need no gradient of their own: `4·P`. The adapter's work, a few per cent,
+                does not count.
         """
         multiplying = self.num_parameters - (0 if self.tie_embeddings else self.vocab_size * self.hidden_size)
         attention = self.num_layers * sequence_length * self.num_heads * self.head_dim
-        return 6 * multiplying + 6 * attention
+        return (4 if frozen else 6) * multiplying + 6 * attention
 
     def kv_cache_bytes(self, batch: int, length: int, bytes_per_number: int = 2) -> int:
         """Bytes of the keys and values of `batch` sequences of `length` tokens."""
@@ -197,6 +201,17 @@ class LoraConfig:
             f"lora.targets must be some of {', '.join(LORA_TARGETS)}, not {', '.join(unknown) or 'none'}.",
         )
 
+    def check_targets(self, model: ModelConfig) -> None:
+        """
+        Raises:
+            InputError: the architecture lacks a target.
+        """
+        others = ",".join(name for name in self.targets if name != "gate_proj")
+        _require(
+            model.gated_mlp or "gate_proj" not in self.targets,
+            f"lora.targets has gate_proj, but this model's MLP has no gate. Use --lora.targets {others}.",
+        )
+
     @property
     def scale(self) -> float:
         """What the product of the two low-rank matrices is multiplied by."""
@@ -294,6 +309,8 @@ class ExperimentConfig:
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
 
     def __post_init__(self) -> None:
+        if self.lora.rank > 0:
+            self.lora.check_targets(self.model)
         _require(
             self.optimizer.warmup_steps <= self.train.steps,
             f"optimizer.warmup_steps ({self.optimizer.warmup_steps}) exceeds train.steps ({self.train.steps}).",
@@ -317,10 +334,18 @@ class ExperimentConfig:
     def tokens_per_step(self) -> int:
         return self.data.rows_per_step * self.model.context_length
 
+    @property
+    def flops_per_token(self) -> int:
+        """Of this experiment's rows: `ModelConfig.flops_per_token`."""
+        return self.model.flops_per_token(self.model.context_length, frozen=self.lora.rank > 0)
+
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """A configuration as JSON-serialisable nested dictionaries."""
-    return dataclasses.asdict(config)
+    """A configuration as nested dictionaries, as they come back from JSON: it knows only lists."""
+    values = {
+        name: to_dict(value) if dataclasses.is_dataclass(value) else value for name, value in vars(config).items()
+    }
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
 def from_dict(values: Mapping[str, Any]) -> ExperimentConfig:
@@ -346,7 +371,7 @@ def from_dict(values: Mapping[str, Any]) -> ExperimentConfig:
 
 
 def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON knows only lists; the fields are tuples, which can be hashed."""
+    """The fields are tuples, which can be hashed."""
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 

@@ -101,6 +101,31 @@ def test_instruction_tuning_is_the_paper_s() -> None:
     assert config.train.neftune_alpha == 5.0
 
 
+def test_jmedllm_is_qwen2_in_the_papers_two_stages() -> None:
+    """arXiv 2409.11783: all parameters on 8 GPUs, then LoRA on 4; 5 epochs each."""
+    full, adapter = load("jmedllm_7b_mfpt"), load("jmedllm_7b_mpeft")
+    assert full.model == adapter.model
+    assert full.model.num_parameters == 7_615_616_512
+    assert (full.lora.rank, adapter.lora.rank) == (0, 16)
+    assert (full.mesh.mode, full.mesh.fsdp) == ("fsdp", 8)
+    assert adapter.data.batch_size % 4 == 0
+    for config, rows in ((full, 1_350), (adapter, 2_900)):
+        # Articles and questions that share a row do not see each other; the last row of an epoch is in a step.
+        assert config.data.attention_mask == "document"
+        assert 0 <= config.train.steps * config.data.rows_per_step - 5 * rows < config.data.rows_per_step
+        # A checkpoint an epoch, all of them kept.
+        assert config.train.steps // config.train.checkpoint_every == 5 == config.train.keep_checkpoints
+
+
+def test_other_sizes_of_jmedllm_keep_the_recipe() -> None:
+    for size, parameters in (("05b", 494_032_768), ("72b", 72_706_203_648)):
+        large, other = load("jmedllm_7b_mpeft"), load(f"jmedllm_{size}_mpeft")
+        assert other.model.num_parameters == parameters
+        assert (other.data, other.train) == (large.data, large.train)
+        assert other.lora == replace(large.lora, base=other.lora.base)
+    assert load("jmedllm_05b_mfpt").optimizer == load("jmedllm_7b_mfpt").optimizer
+
+
 def test_small_configurations_keep_the_recipe() -> None:
     for name in ("ncvc_slm_30m", "ncvc_slm_tiny"):
         model = load(name).model

@@ -120,7 +120,7 @@ class BareStep:
 
     def take(self, steps: int) -> None:
         for _ in range(steps):
-            self.state, _ = self.trainer.step(self.state, self.batch)
+            self.state, _ = self.trainer.step(self.state, {}, self.batch)
         jax.block_until_ready(self.state)
 
 

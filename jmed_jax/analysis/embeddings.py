@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from jmed_jax.errors import InputError
-from jmed_jax.tokenizer.tokenizer import Tokenizer
+from jmed_jax.tokenizer.load import TextTokenizer
 
 if TYPE_CHECKING:
     from jmed_jax.language_model import LanguageModel
 
+# What bytes that are no character decode to.
+REPLACEMENT = "\ufffd"
 SIGNS = {"+": 1, "-": -1, "−": -1}
 
 
@@ -35,7 +37,7 @@ class TokenEmbeddings:
         matrix_VD: a row a token id.
     """
 
-    def __init__(self, tokenizer: Tokenizer, matrix_VD: Any) -> None:
+    def __init__(self, tokenizer: TextTokenizer, matrix_VD: Any) -> None:
         self.tokenizer = tokenizer
         self.matrix_VD = np.asarray(matrix_VD, np.float32)
 
@@ -83,18 +85,21 @@ class TokenEmbeddings:
         return [Neighbour(texts[index], float(cosines_C[index])) for _, index in zip(range(count), order, strict=False)]
 
     def _tokens(self) -> tuple[list[str], np.ndarray]:
-        """Tokens that stand for text: neither control tokens nor bytes nor white space."""
-        core = self.tokenizer.core
-        size = min(core.base_size, len(self.matrix_VD))
-        control = set(core.control_ids.values())
-        written = {index: core.decode([index]) for index in range(1, size) if index not in control}
-        shown = {index: text for index, text in written.items() if text.strip() and not core.is_byte(index)}
-        return list(shown.values()), self.matrix_VD[list(shown)]
+        """Tokens that stand for text: neither special ones, nor parts of a character, white space or control codes."""
+        sizes = self.tokenizer.byte_counts()[: len(self.matrix_VD)]
+        written = {index: self.tokenizer.decode([index]) for index, size in enumerate(sizes) if size}
+        # Of a character's byte and its piece the later one, the piece, is what text is encoded with.
+        shown = {text: index for index, text in written.items() if _is_text(text)}
+        return list(shown), self.matrix_VD[list(shown.values())]
 
     def _terms(self, terms: Sequence[str]) -> tuple[list[str], np.ndarray]:
         if not terms:
             raise InputError("no terms to choose from: the list of candidates is empty.")
         return list(terms), np.stack([self.vector(term) for term in terms])
+
+
+def _is_text(token: str) -> bool:
+    return bool(token.strip()) and token.isprintable() and REPLACEMENT not in token
 
 
 def parse_analogy(expression: str) -> list[Term]:

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Sequence
 
 from jmed_jax import __version__
-from jmed_jax.cli import corpus, data, dictionary, evaluate, model, plan, tokenizer, train
+from jmed_jax.cli import corpus, data, dictionary, evaluate, generate, model, plan, tokenizer, train
 from jmed_jax.cli.arguments import Parser
 from jmed_jax.cli.overrides import split_overrides
 from jmed_jax.errors import InputError
@@ -72,6 +72,7 @@ def build_parser() -> Parser:
     train.add_commands(commands)
     plan.add_plan(commands)
     evaluate.add_commands(commands)
+    generate.add_commands(commands)
     model.add_commands(commands)
     return parser
 

@@ -1,15 +1,12 @@
-"""`jmed generate`, `jmed chat`, `jmed export`, `jmed import`, `jmed analyze`: what is done with a model."""
+"""`jmed export`, `jmed import`, `jmed analyze`: what is done with a model."""
 
-import sys
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jmed_jax.cli.arguments import Commands, Parser, add_command, add_group, add_model, add_output, positive
-from jmed_jax.cli.streams import print_table, stdin_lines, texts_or_stdin
-from jmed_jax.errors import InputError
-from jmed_jax.progress import say
+from jmed_jax.cli.streams import print_table
 
 if TYPE_CHECKING:
     from jmed_jax.analysis.embeddings import Term
@@ -17,16 +14,15 @@ if TYPE_CHECKING:
 
 def add_commands(commands: Commands) -> None:
     """Add the commands of this module."""
-    _add_generate(commands)
-    _add_chat(commands)
-    _add_export(
-        add_group(
-            commands,
-            "export",
-            "Hand a model to other programs",
-            example="jmed export hf --run out/instruct --out out/model",
-        )
+    export = add_group(
+        commands,
+        "export",
+        "Hand a model to other programs",
+        example="jmed export hf --run out/instruct --out out/model\n"
+        "jmed export adapter --run out/mpeft --out out/adapter",
     )
+    _add_export(export)
+    _add_export_adapter(export)
     _add_import(add_group(commands, "import", "Take a model in", example="jmed import hf out/model --out out/imported"))
     _add_analyze(
         add_group(
@@ -38,86 +34,6 @@ def add_commands(commands: Commands) -> None:
     )
 
 
-# --- generate, chat ---------------------------------------------------------------------------------------------------
-
-
-def _add_generate(commands: Commands) -> None:
-    parser = add_command(
-        commands,
-        "generate",
-        _generate,
-        "Continue texts, greedily",
-        example="jmed generate --model out/pretrain 糖尿病の治療は\n"
-        "jmed generate --model out/instruct --chat --max-new-tokens 64 < questions.txt",
-    )
-    add_model(parser)
-    parser.add_argument("prompts", nargs="*", metavar="PROMPT", help="without any, lines of standard input")
-    _add_max_new_tokens(parser)
-    text = "give each prompt as a user's message to an instruction-tuned model"
-    parser.add_argument("--chat", action="store_true", help=text)
-
-
-def _add_max_new_tokens(parser: Parser) -> None:
-    text = "longest answer (default: 128)"
-    parser.add_argument("--max-new-tokens", type=positive, default=128, metavar="N", help=text)
-
-
-def _generate(args: Namespace) -> dict[str, Any]:
-    prompts = list(texts_or_stdin(args.prompts))
-    if not prompts:
-        raise InputError("no prompt: give one on the command line, or lines on standard input.")
-
-    from jmed_jax.language_model import load
-
-    model = load(args.model)
-    if args.chat:
-        conversations = [[{"role": "user", "content": prompt}] for prompt in prompts]
-        answers = model.chat(conversations, max_new_tokens=args.max_new_tokens)
-    else:
-        answers = model.generate(prompts, max_new_tokens=args.max_new_tokens)
-    for answer in answers:
-        # An answer a line, so that lines of standard input find theirs.
-        print(answer if len(answers) == 1 else answer.replace("\n", "\\n"))
-    return {"prompts": prompts, "answers": answers}
-
-
-def _add_chat(commands: Commands) -> None:
-    parser = add_command(
-        commands,
-        "chat",
-        _chat,
-        "Talk with an instruction-tuned model; Ctrl-D or Ctrl-C ends it",
-        example='jmed chat --model out/instruct --system "医学の質問に答えてください。"',
-    )
-    add_model(parser)
-    parser.add_argument("--system", metavar="TEXT", help="message that stands before the conversation")
-    _add_max_new_tokens(parser)
-
-
-def _chat(args: Namespace) -> dict[str, Any]:
-    from jmed_jax.language_model import load
-
-    model = load(args.model)
-    messages = [{"role": "system", "content": args.system}] if args.system else []
-    _prompt()
-    try:
-        for line in stdin_lines():
-            if line.strip():
-                messages.append({"role": "user", "content": line})
-                answer = model.chat([messages], max_new_tokens=args.max_new_tokens)[0]
-                messages.append({"role": "assistant", "content": answer})
-                print(answer, flush=True)
-            _prompt()
-    except KeyboardInterrupt:
-        say("")
-    return {"messages": messages}
-
-
-def _prompt() -> None:
-    if sys.stdin.isatty():
-        print("> ", end="", file=sys.stderr, flush=True)
-
-
 # --- export, import ---------------------------------------------------------------------------------------------------
 
 
@@ -126,14 +42,22 @@ def _add_export(group: Commands) -> None:
         group,
         "hf",
         _export,
-        "Write a Hugging Face directory: config, safetensors, tokenizer",
+        "Write a Hugging Face directory: config, safetensors, tokenizer, model card; an adapter is merged",
         example="jmed export hf --run out/instruct --dtype bfloat16 --out out/model",
     )
-    parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="made by `jmed train`")
+    text = "made by `jmed train` or `jmed import`; or a PEFT directory, or a Hugging Face one"
+    parser.add_argument("--run", type=Path, required=True, metavar="DIR", help=text)
     add_output(parser)
-    text = "arcee: the model as it is; llama: a bit-exact twin for servers that know only Llama (default: arcee)"
-    parser.add_argument("--format", choices=("arcee", "llama"), default="arcee", help=text)
-    parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32", help="(default: float32)")
+    text = "the model as it is (default); llama, for NCVC-slm-1: a bit-exact twin for servers that know only Llama"
+    parser.add_argument("--format", choices=("arcee", "llama", "qwen2"), help=text)
+    text = "(default: bfloat16 for Qwen2 and Llama, float32 for NCVC-slm-1)"
+    parser.add_argument("--dtype", choices=("float32", "bfloat16"), help=text)
+    _add_step(parser)
+    text = "scores.json of `jmed evaluate`, for the model card (default: the run's own scores)"
+    parser.add_argument("--scores", type=Path, metavar="FILE", help=text)
+
+
+def _add_step(parser: Parser) -> None:
     parser.add_argument("--step", type=int, metavar="N", help="which checkpoint; the newest if none")
 
 
@@ -145,10 +69,31 @@ def _export(args: Namespace) -> dict[str, Any]:
     from jmed_jax.language_model import load
 
     model = load(args.run, step=args.step)
-    model.save_hf(args.out, format=args.format, dtype=args.dtype, overwrite=args.overwrite)
+    model.save_hf(args.out, format=args.format, dtype=args.dtype, scores=args.scores, overwrite=args.overwrite)
     parameters = model.config.num_parameters
-    print(f"{args.out}: {args.format} model, {parameters:,} parameters in {args.dtype}")
-    return {"out": str(args.out), "format": args.format, "dtype": args.dtype, "parameters": parameters}
+    print(f"{args.out}: a Hugging Face directory, {parameters:,} parameters")
+    return {"out": str(args.out), "parameters": parameters}
+
+
+def _add_export_adapter(group: Commands) -> None:
+    parser = add_command(
+        group,
+        "adapter",
+        _export_adapter,
+        "Write the adapter of a LoRA run as a PEFT directory, for PEFT and vLLM",
+        example="jmed export adapter --run out/mpeft --out out/adapter",
+    )
+    parser.add_argument("--run", type=Path, required=True, metavar="DIR", help="made by `jmed train` with --lora.rank")
+    add_output(parser)
+    _add_step(parser)
+
+
+def _export_adapter(args: Namespace) -> dict[str, Any]:
+    from jmed_jax.language_model import export_adapter
+
+    adapter = export_adapter(args.run, args.out, step=args.step, overwrite=args.overwrite)
+    print(f"{args.out}: an adapter of rank {adapter.lora.rank} for {adapter.base}")
+    return {"out": str(args.out), "rank": adapter.lora.rank, "base": adapter.base}
 
 
 def _add_import(group: Commands) -> None:
@@ -156,11 +101,11 @@ def _add_import(group: Commands) -> None:
         group,
         "hf",
         _import,
-        "Turn a Hugging Face directory that `jmed export hf` wrote into a run",
-        example="jmed import hf out/model --out out/imported\n"
-        "jmed train configs/ncvc_slm_instruct.py --train.initialize-from out/imported --data.rows rows --run out/tuned",
+        "Turn a Hugging Face directory (Qwen2, Llama, or what `jmed export hf` wrote) into a run",
+        example="jmed import hf Qwen2-7B-Instruct --out out/qwen2\n"
+        "jmed train configs/jmedllm_7b_mfpt.py --train.initialize-from out/qwen2 --data.rows rows --run out/mfpt",
     )
-    parser.add_argument("source", type=Path, metavar="DIR", help="Hugging Face directory of format arcee")
+    parser.add_argument("source", type=Path, metavar="DIR", help="config.json, safetensors and tokenizer files")
     add_output(parser, metavar="RUN")
 
 

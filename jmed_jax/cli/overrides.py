@@ -45,9 +45,24 @@ def _override(config: ExperimentConfig, overrides: Sequence[str]) -> ExperimentC
     console = io.StringIO()
     try:
         with contextlib.redirect_stderr(console):
-            return tyro.cli(ExperimentConfig, default=config, args=overrides, add_help=False)
+            return tyro.cli(ExperimentConfig, default=config, args=_spread(config, overrides), add_help=False)
     except SystemExit as error:
         raise InputError(_one_line(console.getvalue())) from error
+
+
+def _spread(config: ExperimentConfig, overrides: Sequence[str]) -> list[str]:
+    """`--lora.targets q_proj,v_proj` as tyro reads it: a value an argument."""
+    spread: list[str] = []
+    several = False
+    for argument in overrides:
+        if argument.startswith("--"):
+            name, equals, value = argument.partition("=")
+            section, _, field = name.removeprefix("--").replace("-", "_").partition(".")
+            several = isinstance(getattr(getattr(config, section, None), field, None), tuple) if field else False
+            spread += [name, *value.split(",")] if several and equals else [argument]
+        else:
+            spread += argument.split(",") if several else [argument]
+    return spread
 
 
 def _one_line(boxed: str) -> str:

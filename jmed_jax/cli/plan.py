@@ -26,7 +26,8 @@ def add_plan(commands: Commands) -> None:
         "Memory a device, time and cost of a training run, without its hardware",
         example="jmed plan configs/ncvc_slm_1b.py --topology rtx6000adax4 --mfu 0.22\n"
         "jmed plan configs/ncvc_slm_1b.py --topology v5e:16x16 --price-per-hour 1.2 --search\n"
-        "jmed plan configs/ncvc_slm_1b.py --devices 4 --device-memory-gib 48",
+        "jmed plan configs/ncvc_slm_1b.py --devices 4 --device-memory-gib 48\n"
+        "jmed plan configs/jmedllm_7b_mpeft.py --inference --batch 8 --length 4096",
         takes_overrides=True,
     )
     add_config(parser)
@@ -40,6 +41,15 @@ def add_plan(commands: Commands) -> None:
     text = f"for compiling; what is not done by then is estimated (default: {TIME_LIMIT:.0f})"
     parser.add_argument("--time-limit", type=_amount, default=TIME_LIMIT, metavar="SECONDS", help=text)
     _add_without_topology(parser)
+    _add_inference(parser)
+
+
+def _add_inference(parser: Parser) -> None:
+    text = "of the model alone: memory to answer with it, and how fast, on one of each device"
+    parser.add_argument("--inference", action="store_true", help=text)
+    parser.add_argument("--batch", type=positive, metavar="N", help="sequences answered together (default: 1)")
+    text = "tokens of each, prompt and answer (default: the configuration's context)"
+    parser.add_argument("--length", type=positive, metavar="N", help=text)
 
 
 def _add_without_topology(parser: Parser) -> None:
@@ -69,6 +79,10 @@ def _share(text: str) -> float:
 
 def _plan(args: Namespace) -> dict[str, Any]:
     config = load_experiment(args.config, args.overrides)
+    if args.inference:
+        return _plan_inference(args, config)
+    if args.batch or args.length:
+        raise InputError("--batch and --length are of --inference; those of training: --data.batch-size N.")
     if args.topology:
         return _plan_topology(args, config)
     needless = [name for name in ("mfu", "price_per_hour", "search") if getattr(args, name)]
@@ -117,12 +131,28 @@ def _plan_topology(args: Namespace, config: ExperimentConfig) -> dict[str, Any]:
     return plan
 
 
+def _plan_inference(args: Namespace, config: ExperimentConfig) -> dict[str, Any]:
+    from jmed_jax.plan.inference import plan_inference
+    from jmed_jax.plan.roofline import MFU_ASSUMED
+
+    needless = ("topology", "price_per_hour", "search", "devices", "device_memory_gib")
+    for name in needless:
+        if getattr(args, name):
+            raise InputError(f"--{name.replace('_', '-')} is for training; --inference looks at one of each device.")
+    length = args.length or config.model.context_length
+    plan = plan_inference(config.model, batch=args.batch or 1, length=length, mfu=args.mfu or MFU_ASSUMED)
+    plan = {"name": config.name} | plan
+    _print_inference(plan)
+    return plan
+
+
 # --- printing ---------------------------------------------------------------------------------------------------------
 
 
 def _print_plan(plan: dict[str, Any]) -> None:
     mesh = plan["mesh"]
-    print(f"{plan['name']}: {plan['parameters']:,} parameters")
+    trained = "" if plan["trained_parameters"] == plan["parameters"] else f", {plan['trained_parameters']:,} trained"
+    print(f"{plan['name']}: {plan['parameters']:,} parameters{trained}")
     print(
         f"{plan.get('topology', '')} {plan['devices']} device(s), mode {mesh['mode']}, "
         f"data {mesh['data']} × fsdp {mesh['fsdp']} × tensor {mesh['tensor']}".strip()
@@ -136,6 +166,8 @@ def _print_plan(plan: dict[str, Any]) -> None:
     how = "as compiled" if plan["source"] == "compiled" else "estimated from the configuration alone"
     print(f"memory a device, {how}:")
     for name, size in plan["bytes_per_device"].items():
+        if name == "frozen" and not size:
+            continue
         print(f"  {name:<11}{size / GIB:9.2f} GiB")
     if plan["fits"] is not None:
         print("fits" if plan["fits"] else f"does not fit: {plan['advice']}")
@@ -156,6 +188,21 @@ def _print_time(plan: dict[str, Any]) -> None:
     cost = "" if plan["cost"] is None else f", cost {plan['cost']:,.0f}"
     print(f"the whole run: {plan['days']:.3g} days{cost}")
     print(f"hardware: {plan['hardware']['source']}")
+
+
+def _print_inference(plan: dict[str, Any]) -> None:
+    print(f"{plan['name']}: {plan['parameters']:,} parameters")
+    for base, size in plan["weights_bytes"].items():
+        print(f"  weights in {base:<9}{size / GIB:9.2f} GiB")
+    sequences = f"{plan['batch']} × {plan['length']:,} tokens"
+    print(f"  keys and values    {plan['kv_cache_bytes'] / GIB:9.2f} GiB of {sequences}")
+    rows = []
+    for found in plan["devices"]:
+        fits = "yes" if found["fits"] else f"on {found['devices_needed']}"
+        total, rate = f"{found['total_bytes'] / GIB:.1f}", f"{found['decode_tokens_per_s']:.0f}"
+        rows.append([found["device"], found["format"], total, fits, rate, f"{found['prefill_seconds']:.2g}"])
+    print_table(["device", "weights", "GiB", "fits", "tokens/s at most", "s to read the prompts"], rows)
+    print(f"tokens/s: one sequence, bound by memory bandwidth; prompts: {plan['mfu_assumed']:.0%} of the peak")
 
 
 def _summary(plan: dict[str, Any]) -> dict[str, Any]:

@@ -43,8 +43,8 @@ def add_config(parser: Parser) -> None:
     parser.usage = f"{parser.prog} CONFIG [options] [--SECTION.FIELD VALUE …]"
     parser.epilog = (
         f"{parser.epilog}\n\nEvery field of the configuration (jmed_jax/config.py) is an option: --model.…, --data.…, "
-        "--optimizer.…,\n--train.…, --mesh.…, --tokenizer.…, --name; true and false are --model.gated-mlp and "
-        "--model.no-gated-mlp."
+        "--optimizer.…,\n--train.…, --mesh.…, --lora.…, --tokenizer.…, --name; true and false are --model.gated-mlp "
+        "and --model.no-gated-mlp;\nseveral values stand between commas: --lora.targets q_proj,v_proj."
     )
 
 
@@ -57,7 +57,10 @@ def _add_train(commands: Commands) -> None:
         "train",
         _train,
         "Train a model; the same command again goes on where it stopped",
-        example="jmed train configs/ncvc_slm_tiny.py --run out/pretrain --data.rows out/rows --optimizer.peak-lr 5e-4",
+        example="jmed train configs/ncvc_slm_tiny.py --run out/pretrain --data.rows out/rows --optimizer.peak-lr 5e-4\n"
+        "jmed train configs/jmedllm_7b_mpeft.py --run out/adapter --data.rows out/questions --train.initialize-from "
+        "out/mfpt\n"
+        "for r in 8 16 32; do jmed train configs/jmedllm_7b_mpeft.py --run out/rank-$r --lora.rank $r; done",
         takes_overrides=True,
     )
     add_config(parser)

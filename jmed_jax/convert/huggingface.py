@@ -1,4 +1,4 @@
-"""Our parameters as a Hugging Face directory, and back.
+"""Our parameters as a Hugging Face directory, and back: Qwen2, Llama, and NCVC-slm-1.
 
 NCVC-slm-1's decoder is `ArceeForCausalLM` with `hidden_act="silu"`: no custom modelling code. Servers that know only
 Llama take the twin: a gated MLP whose gate is our up projection and whose up projection is the constant one.
@@ -7,33 +7,53 @@ Llama take the twin: a gated MLP whose gate is our up projection and whose up pr
 import json
 import math
 from collections.abc import Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+import jax
 import ml_dtypes
 import numpy as np
 from flax import nnx
 
 from jmed_jax.config import ModelConfig
-from jmed_jax.convert.names import EMBEDDING, SCALED_TIED_HEAD, Tensor, tensors
+from jmed_jax.convert.architecture import read_json
+from jmed_jax.convert.architecture import read_model_config as read_model_config
+from jmed_jax.convert.names import EMBEDDING, HEAD, SCALED_TIED_HEAD, Tensor, tensors
+from jmed_jax.convert.tensor_files import INDEX, WEIGHTS, Slot, model_slots, read_into, transposed
 from jmed_jax.errors import InputError
 from jmed_jax.models.decoder import abstract_parameters
 
-Format = Literal["arcee", "llama"]
+Format = Literal["arcee", "llama", "qwen2"]
 Dtype = Literal["float32", "bfloat16"]
 
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+GENERATION = "generation_config.json"
 MAX_SHARD_BYTES = 4 * 2**30
 _NUMPY_DTYPES = {"float32": np.dtype(np.float32), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
 
 
-def config_json(config: ModelConfig, token_ids: Mapping[str, int], *, format: Format, dtype: Dtype) -> dict[str, Any]:
+def formats(config: ModelConfig) -> tuple[Format, ...]:
+    """What a model can be written as, the natural one first.
+
+    Raises:
+        InputError: no class of Hugging Face's has this architecture.
+    """
+    if config.gated_mlp:
+        return ("qwen2",) if config.qkv_bias else ("llama",)
+    if config.qkv_bias:
+        raise InputError("no Hugging Face class has biases of the attention beside a plain MLP; it cannot be exported.")
+    return ("arcee", "llama")
+
+
+def config_json(
+    config: ModelConfig, token_ids: Mapping[str, int | None], *, format: Format, dtype: Dtype
+) -> dict[str, Any]:
     """`config.json`, readable by transformers 4 and 5.
 
     Args:
         token_ids: bos_token_id, eos_token_id, pad_token_id; the classes' defaults exceed small vocabularies.
     """
-    common = {
+    common: dict[str, Any] = {
         "vocab_size": config.vocab_size,
         "hidden_size": config.hidden_size,
         "intermediate_size": config.mlp_size,
@@ -47,7 +67,6 @@ def config_json(config: ModelConfig, token_ids: Mapping[str, int], *, format: Fo
         # transformers 4 reads rope_theta, transformers 5 rope_parameters.
         "rope_theta": config.rope_theta,
         "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_theta},
-        "attention_bias": False,
         "attention_dropout": 0.0,
         "initializer_range": math.sqrt(2 / (5 * config.hidden_size)),
         "tie_word_embeddings": config.tie_embeddings and not config.scale_embeddings,
@@ -56,9 +75,13 @@ def config_json(config: ModelConfig, token_ids: Mapping[str, int], *, format: Fo
         "dtype": dtype,
         **token_ids,
     }
+    if format == "qwen2":
+        return {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "use_sliding_window": False, **common}
+    common["attention_bias"] = False
     if format == "arcee":
         return {"architectures": ["ArceeForCausalLM"], "model_type": "arcee", "mlp_bias": False, **common}
-    return {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "mlp_bias": True, **common}
+    # The twin of a plain MLP is made of biases.
+    return {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "mlp_bias": not config.gated_mlp, **common}
 
 
 def hf_tensors(
@@ -74,9 +97,10 @@ def hf_tensors(
     for tensor in [*tensors(config), *([SCALED_TIED_HEAD] if untied else [])]:
         array = _lookup(parameters, tensor)
         if tensor.name == EMBEDDING and config.scale_embeddings:
-            array = array * np.float32(math.sqrt(config.hidden_size))
-        array = np.ascontiguousarray(array.T if tensor.transpose else array).astype(numpy_dtype)
-        if format == "llama" and ".mlp." in tensor.name:
+            array = array.astype(np.float32) * np.float32(math.sqrt(config.hidden_size))
+        array = array.astype(numpy_dtype, copy=False)
+        array = transposed(array) if tensor.transpose else np.ascontiguousarray(array)
+        if format == "llama" and not config.gated_mlp and ".mlp." in tensor.name:
             yield from _gated_twin(config, tensor.name, array)
         else:
             yield tensor.name, array
@@ -97,9 +121,7 @@ def _gated_twin(config: ModelConfig, name: str, array: np.ndarray) -> Iterator[t
 
 
 def _lookup(parameters: Any, tensor: Tensor) -> np.ndarray:
-    node = parameters
-    for key in tensor.path:
-        node = node[key]
+    node = _at(parameters, tensor.path)
     return np.asarray(node if tensor.layer is None else node[tensor.layer])
 
 
@@ -108,26 +130,34 @@ def write_weights(
     config: ModelConfig,
     parameters: Any,
     *,
-    token_ids: Mapping[str, int],
-    format: Format = "arcee",
+    token_ids: Mapping[str, int | None],
+    format: Format | None = None,
     dtype: Dtype = "float32",
+    source: Path | None = None,
 ) -> None:
     """Write config, generation config and sharded safetensors into the existing directory `out`.
 
+    Args:
+        format: None is the natural one.
+        source: a directory with `config.json` of the model this one comes from, whose further fields are kept, and
+            perhaps its `generation_config.json`, which is kept byte for byte.
+
     Raises:
-        InputError: the architecture has no such twin.
+        InputError: the architecture has no such format.
     """
-    _check_exportable(config)
+    format = format or formats(config)[0]
+    if format not in formats(config):
+        raise InputError(f"this model cannot be written as {format}. Use --format {' or '.join(formats(config))}.")
     content = config_json(config, token_ids, format=format, dtype=dtype)
+    generation = json.dumps({"do_sample": False, **token_ids}, indent=2).encode() + b"\n"
+    if source is not None:
+        content |= read_json(source / "config.json") | {"vocab_size": config.vocab_size}
+        content |= {"dtype": dtype, "torch_dtype": dtype}
+        if (source / GENERATION).is_file():
+            generation = (source / GENERATION).read_bytes()
     (out / "config.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-    generation = {"do_sample": False, **token_ids}
-    (out / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n", encoding="utf-8")
+    (out / GENERATION).write_bytes(generation)
     _write_shards(out, hf_tensors(config, parameters, format=format, dtype=dtype))
-
-
-def _check_exportable(config: ModelConfig) -> None:
-    if config.gated_mlp or config.qkv_bias:
-        raise InputError("only the NCVC-slm-1 family (plain MLP, no biases) can be exported as arcee or llama.")
 
 
 def _write_shards(out: Path, named: Iterator[tuple[str, np.ndarray]]) -> None:
@@ -163,116 +193,96 @@ def _write_shards(out: Path, named: Iterator[tuple[str, np.ndarray]]) -> None:
     (out / INDEX).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def read_model_config(path: Path) -> ModelConfig:
-    """Architecture of a Hugging Face directory that we exported (the embedding scale is in its weights).
+def stored_dtype(path: Path) -> np.dtype:
+    """The dtype a model directory keeps its parameters in: the widest, float16 as float32, which holds all of it.
 
     Raises:
-        InputError: no such directory, or an architecture that this version cannot read.
+        InputError: there are no tensors, or they are damaged.
     """
-    config_path = path / "config.json"
-    if not config_path.is_file():
-        raise InputError(f"{path}: neither a run (run.json) nor a Hugging Face directory (config.json).")
-    content = _read_json(config_path)
-    if content.get("model_type") != "arcee" or content.get("hidden_act") != "silu":
-        raise InputError(
-            f'{config_path}: model_type "{content.get("model_type")}" with activation "{content.get("hidden_act")}" '
-            'cannot be read; expected "arcee" with "silu", as `jmed export hf` writes.'
-        )
-    try:
-        return _model_config(content)
-    except KeyError as error:
-        raise InputError(f"{config_path}: no {error} in it. Export or fetch the model again.") from error
+    dtypes = {slot.dtype for slot in model_slots(path).values()}
+    return _NUMPY_DTYPES["bfloat16" if dtypes == {_NUMPY_DTYPES["bfloat16"]} else "float32"]
 
 
-def _model_config(content: Mapping[str, Any]) -> ModelConfig:
-    rope = content.get("rope_parameters") or {}
-    return ModelConfig(
-        vocab_size=content["vocab_size"],
-        num_layers=content["num_hidden_layers"],
-        hidden_size=content["hidden_size"],
-        mlp_size=content["intermediate_size"],
-        num_heads=content["num_attention_heads"],
-        num_kv_heads=content["num_key_value_heads"],
-        head_dim=content["head_dim"],
-        context_length=content["max_position_embeddings"],
-        tie_embeddings=content["tie_word_embeddings"],
-        scale_embeddings=False,
-        norm_eps=content["rms_norm_eps"],
-        rope_theta=rope.get("rope_theta", content.get("rope_theta", 10_000.0)),
-    )
+def read_parameters(
+    path: Path, config: ModelConfig, *, shardings: Any = None, dtype: Any = np.float32
+) -> dict[str, Any]:
+    """Parameters of a Hugging Face directory as our nested dictionaries.
 
+    Every array is read straight into its shards, a tensor at a time: the host holds, beside what lives on it, one
+    array's shard and one tensor.
 
-def read_weights(path: Path, config: ModelConfig) -> dict[str, Any]:
-    """Parameters of a Hugging Face directory as our nested dictionaries of float32 arrays.
+    Args:
+        shardings: of the same nesting; None puts everything on the first device.
+        dtype: of the parameters.
 
     Raises:
-        InputError: tensors are missing, unknown or of another shape; lists them.
+        InputError: tensors are missing, unknown or of another shape (it lists them), or a file is damaged. Nothing of
+            the numbers has been read then.
     """
-    files = _tensor_files(path)
+    slots = model_slots(path)
     expected = tensors(config)
-    names = {tensor.name for tensor in expected}
-    if missing := sorted(names - files.keys()):
-        raise InputError(f"{path}: tensors are missing: {', '.join(missing[:5])} ({len(missing)} in all).")
-    if unknown := sorted(files.keys() - names):
-        raise InputError(f"{path}: tensors of another architecture: {', '.join(unknown[:5])} ({len(unknown)} in all).")
+    _check_names(path, config, {tensor.name for tensor in expected}, set(slots))
     abstract = nnx.to_pure_dict(abstract_parameters(config)[1])
-    parameters: dict[str, Any] = {}
-    layers: dict[tuple[str, ...], list[np.ndarray]] = {}
+    _check_shapes(path, expected, abstract, slots)
+    groups: dict[tuple[str, ...], list[Tensor]] = {}
     for tensor in expected:
-        array = _read_tensor(files[tensor.name], tensor)
-        _check_shape(array, tensor, abstract, files[tensor.name])
-        if tensor.layer is None:
-            _store(parameters, tensor.path, array)
-        else:
-            layers.setdefault(tensor.path, []).append(array)
-    for tree_path, arrays in layers.items():
-        _store(parameters, tree_path, np.stack(arrays))
+        groups.setdefault(tensor.path, []).append(tensor)
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    parameters: dict[str, Any] = {}
+    for keys, group in groups.items():
+        shape = _at(abstract, keys).shape
+        sharding = here if shardings is None else _at(shardings, keys)
+        shard = partial(_shard, group, slots, shape, np.dtype(dtype))
+        # Done before the next begins: transfers that wait would each hold their shard.
+        _store(parameters, keys, jax.block_until_ready(jax.make_array_from_callback(shape, sharding, shard)))
     return parameters
 
 
-def _check_shape(array: np.ndarray, tensor: Tensor, expected: Any, file: Path) -> None:
-    for key in tensor.path:
-        expected = expected[key]
-    shape = expected.shape if tensor.layer is None else expected.shape[1:]
-    if array.shape != shape:
-        raise InputError(f"{file}: {tensor.name} does not have the shape that config.json gives it.")
+def _shard(
+    group: list[Tensor], slots: Mapping[str, Slot], shape: tuple[int, ...], dtype: np.dtype, index: tuple[slice, ...]
+) -> np.ndarray:
+    """The part `index` of one of our arrays, which is one tensor, or one a layer."""
+    target = np.empty([len(range(*part.indices(n))) for part, n in zip(index, shape, strict=True)], dtype)
+    if group[0].layer is None:
+        read_into(target, slots[group[0].name], index, transpose=group[0].transpose)
+        return target
+    for place, tensor in enumerate(group[index[0]]):
+        read_into(target[place], slots[tensor.name], index[1:], transpose=tensor.transpose)
+    return target
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not JSON ({error}). Export or fetch the model again.") from error
+def _check_names(path: Path, config: ModelConfig, wanted: set[str], found: set[str]) -> None:
+    if config.tie_embeddings and HEAD in found:
+        raise InputError(f"{path}: tie_word_embeddings is true in config.json, but there is a tensor {HEAD}.")
+    if wanted - found == {HEAD}:
+        raise InputError(f"{path}: tie_word_embeddings is false in config.json, but there is no tensor {HEAD}.")
+    if missing := sorted(wanted - found):
+        raise InputError(f"{path}: tensors are missing: {', '.join(missing[:5])} ({len(missing)} in all).")
+    if unknown := sorted(found - wanted):
+        raise InputError(f"{path}: tensors of another architecture: {', '.join(unknown[:5])} ({len(unknown)} in all).")
 
 
-def _tensor_files(path: Path) -> dict[str, Path]:
-    """Tensor name → safetensors file, as the files themselves say."""
-    from safetensors import SafetensorError, safe_open
-
-    names = [WEIGHTS]
-    if (path / INDEX).is_file():
-        names = sorted(set(_read_json(path / INDEX).get("weight_map", {}).values()))
-    elif not (path / WEIGHTS).is_file():
-        raise InputError(f"{path}: no {WEIGHTS} here. Pickled .bin checkpoints are not read: convert to safetensors.")
-    files: dict[str, Path] = {}
-    for file in (path / name for name in names):
-        try:
-            with safe_open(file, framework="numpy") as weights:
-                files |= dict.fromkeys(weights.keys(), file)
-        except (OSError, SafetensorError) as error:
-            raise InputError(f"{file}: missing or damaged ({error}). Export or fetch the model again.") from error
-    return files
+def _check_shapes(path: Path, expected: list[Tensor], abstract: Any, slots: Mapping[str, Slot]) -> None:
+    wrong = []
+    for tensor in expected:
+        shape = _at(abstract, tensor.path).shape[0 if tensor.layer is None else 1 :]
+        wanted, found = shape[::-1] if tensor.transpose else shape, slots[tensor.name].shape
+        if found != wanted:
+            wrong.append(f"{tensor.name} is {found}, not {wanted}")
+    if wrong:
+        raise InputError(
+            f"{path}: tensors do not have the shape that config.json gives them: {'; '.join(wrong[:5])} "
+            f"({len(wrong)} in all)."
+        )
 
 
-def _read_tensor(file: Path, tensor: Tensor) -> np.ndarray:
-    from safetensors import safe_open
-
-    with safe_open(file, framework="numpy") as weights:
-        array = weights.get_tensor(tensor.name).astype(np.float32)
-    return array.T if tensor.transpose else array
+def _at(tree: Any, path: tuple[str, ...]) -> Any:
+    for key in path:
+        tree = tree[key]
+    return tree
 
 
-def _store(tree: dict[str, Any], path: tuple[str, ...], array: np.ndarray) -> None:
+def _store(tree: dict[str, Any], path: tuple[str, ...], value: Any) -> None:
     for key in path[:-1]:
         tree = tree.setdefault(key, {})
-    tree[path[-1]] = array
+    tree[path[-1]] = value

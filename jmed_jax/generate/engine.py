@@ -1,179 +1,215 @@
-"""Batched generation with a static-shape KV cache.
+"""The generation engine: many prompts through one model, each answer as if it were alone."""
 
-Axes: B rows, P prompt positions, M new positions, S cache positions, K KV heads, H head dim, D hidden, V vocabulary.
-"""
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any, NamedTuple
-
-import jax
 import jax.numpy as jnp
 import numpy as np
-from flax import nnx
-from jax import Array
+from jax.sharding import Mesh
 
-from jmed_jax.config import ModelConfig
-from jmed_jax.models.attention import attend, causal_attention
-from jmed_jax.models.decoder import Decoder, abstract_parameters
+from jmed_jax.config import LoraConfig, ModelConfig
+from jmed_jax.errors import InputError
+from jmed_jax.generate import beams, score
+from jmed_jax.generate.buckets import length_bucket, power_of_two
+from jmed_jax.generate.cache import cache_sharding
+from jmed_jax.generate.decode import CHUNK
+from jmed_jax.generate.forward import CachedDecoder, unstacked
+from jmed_jax.generate.sampling import GREEDY, Sampling
+from jmed_jax.generate.session import SHRINK, End, Model, Request, Session, warm_up
+from jmed_jax.generate.stream import Decode, TextStream
+from jmed_jax.parallel.mesh import BATCH_AXES
 from jmed_jax.progress import track
 
-# Prompts are padded to a multiple of this, so that few programs are compiled.
-PROMPT_BUCKET = 128
-# Key and value cache of one batch; longer prompts go in smaller batches.
 CACHE_TOKENS = 32_768
-MAX_BATCH = 64
+"""Of all rows of a batch; longer prompts go in smaller batches."""
+MAX_ROWS = 64
+"""More answers at a time make steps longer and hardly more tokens a second."""
 
 
-class LayerCache(NamedTuple):
-    """Keys and values of one layer, [B, S, K, H]."""
+@dataclass(frozen=True)
+class Answer:
+    """What a model wrote.
 
-    k: Array
-    v: Array
+    Attributes:
+        ids: without the stop id that ended it; with all tokens of a stop text.
+        end: "stop" (a stop id or text), "length" (`max_new_tokens`) or "context" (no more room).
+    """
+
+    ids: list[int]
+    end: End
 
 
 class Generator:
-    """Greedy decoding of many prompts of one model."""
+    """Answers of one model."""
 
-    def __init__(self, config: ModelConfig, parameters: Any, eos_id: int | None, dtype: Any = jnp.float32) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        parameters: Any,
+        stop_ids: Collection[int] = (),
+        *,
+        dtype: Any = jnp.float32,
+        lora: LoraConfig | None = None,
+        mesh: Mesh | None = None,
+        decode: Decode | None = None,
+        context_length: int | None = None,
+        max_rows: int = MAX_ROWS,
+    ) -> None:
         """
         Args:
-            parameters: plain nested dictionaries, blocks stacked.
-            eos_id: ends an answer; None always generates the full length.
+            parameters: plain nested dictionaries, blocks stacked; with an adapter attached or kernels quantised if
+                `lora` says so, and placed on the mesh if there is one.
+            stop_ids: end an answer; without any, every answer has full length.
             dtype: of activations, products and cache.
+            decode: the tokenizer's, for stop texts.
+            max_rows: most answers written at one time.
+            context_length: no prompt with its answer is longer; None has no limit (rotary positions go on for ever).
         """
         self.config = config
-        self.eos_id = eos_id
-        self.dtype = jnp.dtype(dtype)
-        self.graphdef, _ = abstract_parameters(config)
-        parameters = jax.tree.map(lambda a: jnp.asarray(a, self.dtype), parameters)
-        # Unstacked once: slicing layer i out of a stacked array copies its weights for every token.
-        blocks = [jax.tree.map(lambda a, i=i: a[i], parameters["blocks"]) for i in range(config.num_layers)]
-        self.parameters = {**parameters, "blocks": blocks}
+        self.context_length = context_length
+        self.max_rows = max_rows
+        self._decode = decode
+        dtype = jnp.dtype(dtype)
+        sharding = None if mesh is None else cache_sharding(config, mesh)
+        # Rows must divide over the devices that share them.
+        self._ways = 1 if mesh is None else int(np.prod([mesh.shape[axis] for axis in BATCH_AXES]))
+        self._model = Model(
+            CachedDecoder(config, lora, dtype, sharding),
+            unstacked(parameters, config.num_layers, dtype),
+            np.array(sorted(stop_ids), np.int32),
+        )
 
     def generate(
-        self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, progress: str | None = None
+        self,
+        prompts: Sequence[Sequence[int]],
+        *,
+        max_new_tokens: int,
+        sampling: Sampling = GREEDY,
+        progress: str | None = None,
     ) -> list[list[int]]:
-        """Greedy continuations, without the end token, in the order of the prompts.
+        """Continuations, without the token that ended them, in the order of the prompts.
 
         Args:
             progress: label of a progress display on standard error; None shows nothing.
 
         Raises:
-            ValueError: a prompt is empty.
+            InputError: as `answers`.
         """
-        if any(len(prompt) == 0 for prompt in prompts):
-            raise ValueError("a prompt is empty: begin it with the <|begin_of_text|> token at least.")
-        answers: dict[int, list[int]] = {}
-        batches = _batches([len(prompt) for prompt in prompts], max_new_tokens)
-        for indices in track(batches, progress, unit="batches") if progress else batches:
-            outputs = self._generate_batch([prompts[i] for i in indices], max_new_tokens)
-            answers |= zip(indices, outputs, strict=True)
-        return [answers[i] for i in range(len(prompts))]
+        found = self.answers(prompts, max_new_tokens=max_new_tokens, sampling=sampling)
+        if progress:
+            found = track(found, progress, total=len(prompts), unit="answers")
+        by_index = dict(found)
+        return [by_index[index].ids for index in range(len(prompts))]
 
-    def _generate_batch(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[list[int]]:
-        length = -(-max(map(len, prompts)) // PROMPT_BUCKET) * PROMPT_BUCKET
-        # The number of rows is rounded up to a power of two: one program for many batch sizes.
-        rows = 1 << (len(prompts) - 1).bit_length()
-        tokens_BP = np.zeros((rows, length), np.int32)
-        starts_B = np.full((rows,), length - 1, np.int32)
-        for i, prompt in enumerate(prompts):
-            starts_B[i] = length - len(prompt)
-            tokens_BP[i, starts_B[i] :] = prompt
-        finished_B = np.arange(rows) >= len(prompts)
-        outputs_BM = np.asarray(self._decode(self.parameters, tokens_BP, starts_B, finished_B, max_new_tokens))
-        return [self._until_end(outputs_BM[i]) for i in range(len(prompts))]
+    def answers(
+        self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, sampling: Sampling = GREEDY
+    ) -> Iterator[tuple[int, Answer]]:
+        """Every prompt's index and answer, as they end.
 
-    def _until_end(self, tokens: np.ndarray) -> list[int]:
-        ends = np.flatnonzero(tokens == self.eos_id) if self.eos_id is not None else np.zeros(0, int)
-        return tokens[: ends[0] if ends.size else len(tokens)].tolist()
+        With beams, a stop text only cuts the best answer.
 
-    @partial(jax.jit, static_argnames=("self", "max_new_tokens"))
-    def _decode(
-        self, parameters: Any, tokens_BP: Array, starts_B: Array, finished_B: Array, max_new_tokens: int
-    ) -> Array:
-        """Prefill, then one token a turn until every row has ended; returns [B, max_new_tokens].
-
-        Prompts are left-padded: all rows write the cache at one position, and rotary positions, being relative, do
-        not mind the offset.
+        Raises:
+            InputError: a prompt is empty or leaves no room for an answer; there are stop texts but no `decode`.
         """
-        P = tokens_BP.shape[1]
-        segment_ids_BP = (jnp.arange(P)[None] >= starts_B[:, None]).astype(jnp.int32)
-        logits_BV, caches = self._prefill(parameters, tokens_BP, segment_ids_BP, P + max_new_tokens)
-        end = -1 if self.eos_id is None else self.eos_id
-        token_B = jnp.argmax(logits_BV, axis=-1).astype(jnp.int32)
-        outputs_BM = jnp.full((tokens_BP.shape[0], max_new_tokens), end, jnp.int32).at[:, 0].set(token_B)
+        requests = [self._request(index, prompt, max_new_tokens, sampling) for index, prompt in enumerate(prompts)]
+        requests.sort(key=lambda request: -len(request.prompt))
+        return self._run(requests, sampling)
 
-        def unfinished(carry: tuple) -> Array:
-            index, _, finished_B, _, _ = carry
-            return (index < max_new_tokens) & ~jnp.all(finished_B)
+    def _run(self, requests: Sequence[Request], sampling: Sampling) -> Iterator[tuple[int, Answer]]:
+        needs = [len(request.prompt) + request.limit + CHUNK for request in requests]
+        groups = _groups(needs, sampling.beams, self.max_rows)
+        for start, stop, rows in groups:
+            group = requests[start:stop]
+            rows = self._whole(min(rows, power_of_two(len(group))))
+            if sampling.beams > 1:
+                ended = beams.run(self._model, group, sampling, rows)
+            else:
+                ended = Session(self._model, group, sampling, rows).run()
+            for request in ended:
+                assert request.end is not None
+                yield request.index, Answer(request.answer, request.end)
 
-        def add_token(carry: tuple) -> tuple:
-            index, token_B, finished_B, outputs_BM, caches = carry
-            logits_BV, caches = self._decode_one(parameters, token_B, caches, starts_B, P + index - 1)
-            token_B = jnp.where(finished_B, end, jnp.argmax(logits_BV, axis=-1).astype(jnp.int32))
-            outputs_BM = jax.lax.dynamic_update_slice(outputs_BM, token_B[:, None], (0, index))
-            return index + 1, token_B, finished_B | (token_B == end), outputs_BM, caches
+    def stream(
+        self, prompt: Sequence[int], *, max_new_tokens: int, sampling: Sampling = GREEDY, steps: int = 1
+    ) -> Iterator[list[int]]:
+        """The tokens of one answer, as they come.
 
-        start = (jnp.ones((), jnp.int32), token_B, finished_B | (token_B == end), outputs_BM, caches)
-        return jax.lax.while_loop(unfinished, add_token, start)[3]
+        Args:
+            steps: tokens at a time, at most CHUNK.
 
-    def _prefill(
-        self, parameters: Any, tokens_BP: Array, segment_ids_BP: Array, capacity: int
-    ) -> tuple[Array, list[LayerCache]]:
-        """Logits [B, V] after the prompts, and caches of `capacity` positions that hold them."""
-        padding = ((0, 0), (0, capacity - tokens_BP.shape[1]), (0, 0), (0, 0))
-        caches = []
+        Raises:
+            InputError: as `answers`; or beams are asked for, whose best answer is known only at the end.
+        """
+        if sampling.beams > 1:
+            raise InputError("beam search knows its answer only at the end: nothing can be streamed.")
+        request = self._request(0, prompt, max_new_tokens, sampling)
+        session = Session(self._model, [request], sampling, self._whole(1))
 
-        def attend_to_prompt(_layer: int, q: Array, k: Array, v: Array) -> Array:
-            caches.append(LayerCache(jnp.pad(k, padding), jnp.pad(v, padding)))
-            return causal_attention(q, k, v, segment_ids_BP)
+        def pieces() -> Iterator[list[int]]:
+            while request.end is None:
+                for _, tokens in session.step(steps):
+                    yield tokens
 
-        logits_BV = self._forward(parameters, tokens_BP, jnp.arange(tokens_BP.shape[1]), attend_to_prompt)
-        return logits_BV, caches
+        return pieces()
 
-    def _decode_one(
-        self, parameters: Any, token_B: Array, caches: list[LayerCache], starts_B: Array, position: Array
-    ) -> tuple[Array, list[LayerCache]]:
-        """Logits [B, V] after one more token, which stands at `position`, and the caches with it."""
-        slots_S = jnp.arange(caches[0].k.shape[1])
-        mask_B1S = ((slots_S[None] <= position) & (slots_S[None] >= starts_B[:, None]))[:, None]
-        updated = []
+    def score(self, prompts: Sequence[Sequence[int]], continuations: Sequence[Sequence[int]]) -> list[score.Score]:
+        """Log-probabilities of given continuations, one of each prompt.
 
-        def attend_to_cache(layer: int, q: Array, k: Array, v: Array) -> Array:
-            pairs = zip(caches[layer], (k, v), strict=True)
-            cache = LayerCache(*(jax.lax.dynamic_update_slice(old, new, (0, position, 0, 0)) for old, new in pairs))
-            updated.append(cache)
-            return attend(q, cache.k, cache.v, mask_B1S)
+        Raises:
+            InputError: a prompt is empty, or a pair exceeds the context.
+        """
+        for prompt, continuation in zip(prompts, continuations, strict=True):
+            self._check(prompt, len(prompt) + len(continuation) - 1)
+        found = dict(score.scores(self._model.decoder, self._model.parameters, prompts, continuations))
+        return [found[index] for index in range(len(prompts))]
 
-        return self._forward(parameters, token_B[:, None], position[None], attend_to_cache), updated
+    def warm_up(self, longest: int, *, sampling: Sampling = GREEDY) -> None:
+        """Compile every program that prompts with answers of up to `longest` tokens need, without beams."""
+        counts = {self._whole(1 << power) for power in range(power_of_two(self.max_rows).bit_length())}
+        for count in sorted(counts):
+            warm_up(self._model, sampling, count, longest + CHUNK)
 
-    def _forward(
-        self,
-        parameters: Any,
-        tokens_BT: Array,
-        positions_T: Array,
-        attention: Callable[[int, Array, Array, Array], Array],
-    ) -> Array:
-        """Logits [B, V] after the last token; `attention(layer, q, k, v)` decides what is looked at and kept."""
-        decoder: Decoder = nnx.merge(self.graphdef, {**parameters, "blocks": parameters["blocks"][0]})
-        block_graphdef = nnx.split(decoder.blocks)[0]
-        rope = decoder.rope(positions_T[None])
-        x_BTD = decoder.embed(tokens_BT, self.dtype)
-        for index, layer in enumerate(parameters["blocks"]):
-            block = nnx.merge(block_graphdef, layer)
-            x_BTD = block.finish(x_BTD, attention(index, *block.qkv(x_BTD, rope)))
-        return decoder.logits(decoder.final_norm(x_BTD[:, -1:]))[:, 0]
+    def _request(self, index: int, prompt: Sequence[int], max_new_tokens: int, sampling: Sampling) -> Request:
+        self._check(prompt, len(prompt))
+        if max_new_tokens < 1:
+            raise InputError(f"max_new_tokens must be at least 1, not {max_new_tokens}.")
+        if sampling.stop and self._decode is None:
+            raise InputError("stop texts need the tokenizer's decode: Generator(…, decode=tokenizer.decode).")
+        text = TextStream(self._decode, sampling.stop) if sampling.stop and self._decode else None
+        room = max_new_tokens if self.context_length is None else self.context_length - len(prompt)
+        return Request(index, prompt, min(max_new_tokens, room), "context" if room < max_new_tokens else "length", text)
+
+    def _check(self, prompt: Sequence[int], length: int) -> None:
+        if len(prompt) == 0:
+            raise InputError("a prompt is empty: begin it with the token that begins a text, at least.")
+        if self.context_length is not None and length >= self.context_length:
+            raise InputError(
+                f"a prompt of {length:,} tokens leaves no room in a context of {self.context_length:,}. Shorten it."
+            )
+
+    def _whole(self, rows: int) -> int:
+        return -(-rows // self._ways) * self._ways
 
 
-def _batches(lengths: Sequence[int], max_new_tokens: int) -> list[list[int]]:
-    """Indices grouped by similar length, longest first, within the cache's size."""
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    batches: list[list[int]] = []
-    while order:
-        longest = -(-lengths[order[0]] // PROMPT_BUCKET) * PROMPT_BUCKET + max_new_tokens
-        # A power of two, so that few programs are compiled.
-        size = min(MAX_BATCH, 1 << (max(1, CACHE_TOKENS // longest).bit_length() - 1))
-        batches.append(order[:size])
-        order = order[size:]
-    return batches
+def _groups(needs: Sequence[int], beams: int, max_rows: int) -> list[tuple[int, int, int]]:
+    """Slices of requests (start, stop) and how many rows each has room for.
+
+    Args:
+        needs: cache positions that each request needs, about from most to least.
+    """
+    groups: list[tuple[int, int, int]] = []
+    for index, need in enumerate(needs):
+        rows = _rows_for(need, beams, max_rows)
+        # Much shorter ones are worth a larger batch of their own.
+        if not groups or rows >= SHRINK * groups[-1][2]:
+            groups.append((index, index + 1, rows))
+        else:
+            groups[-1] = (groups[-1][0], index + 1, groups[-1][2])
+    return groups
+
+
+def _rows_for(need: int, beams: int, max_rows: int) -> int:
+    """How many rows of `need` positions fit: a power of two, so that few programs are compiled."""
+    fitting = max(1, min(CACHE_TOKENS // length_bucket(need), max_rows) // beams)
+    return 1 << (fitting.bit_length() - 1)

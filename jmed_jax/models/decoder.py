@@ -15,9 +15,10 @@ from flax import nnx
 from jax import Array
 from jax.ad_checkpoint import checkpoint_name
 
-from jmed_jax.config import ModelConfig
+from jmed_jax.config import LoraConfig, ModelConfig
 from jmed_jax.models.attention import CausalAttention, causal_attention
-from jmed_jax.models.layers import MLP, Embedding, Initializer, Linear, RMSNorm, dropout
+from jmed_jax.models.layers import MLP, Embedding, Initializer, Linear, RMSNorm, dropout, split_key
+from jmed_jax.models.lora import freeze
 from jmed_jax.models.remat import ATTENDED, ATTENTION_BRANCH, QKV, Remat, with_remat
 from jmed_jax.models.rope import Rope, apply_rope, rope_table
 
@@ -50,11 +51,12 @@ class Attention(nnx.Module):
         self.output = Linear(config.num_heads * H, D, initializer=output_initializer(config), rngs=rngs)
         self.head_dim = H
 
-    def qkv(self, x_BTD: Array, rope: Rope) -> tuple[Array, Array, Array]:
+    def qkv(self, x_BTD: Array, rope: Rope, dropout_key: Array | None = None) -> tuple[Array, Array, Array]:
         """Queries [B, T, N, H], keys and values [B, T, K, H], rotated."""
+        projections = zip((self.query, self.key, self.value), split_key(dropout_key, 3), strict=True)
         q, k, v = (
-            checkpoint_name(p(x_BTD), QKV).reshape(*x_BTD.shape[:2], -1, self.head_dim)
-            for p in (self.query, self.key, self.value)
+            checkpoint_name(project(x_BTD, key), QKV).reshape(*x_BTD.shape[:2], -1, self.head_dim)
+            for project, key in projections
         )
         return apply_rope(q, rope), apply_rope(k, rope), v
 
@@ -79,17 +81,18 @@ class Block(nnx.Module):
         )
         self.residual_dropout = config.residual_dropout
 
-    def qkv(self, x_BTD: Array, rope: Rope) -> tuple[Array, Array, Array]:
-        return self.attention.qkv(self.attention_norm(x_BTD), rope)
+    def qkv(self, x_BTD: Array, rope: Rope, dropout_key: Array | None = None) -> tuple[Array, Array, Array]:
+        """As `Attention.qkv`, of the normed residual stream; the key is for the dropout of adapters."""
+        return self.attention.qkv(self.attention_norm(x_BTD), rope, dropout_key)
 
     def finish(self, x_BTD: Array, attended_BTNH: Array, dropout_key: Array | None = None) -> Array:
         """Add the attention's and the MLP's branch to the residual stream."""
-        attention_key, mlp_key = (None, None) if dropout_key is None else jax.random.split(dropout_key)
+        attention_key, mlp_key, output_key, inner_key = split_key(dropout_key, 4)
         attended_BTNH = checkpoint_name(attended_BTNH, ATTENDED)
-        branch_BTD = self.attention.output(attended_BTNH.reshape(*x_BTD.shape[:2], -1))
+        branch_BTD = self.attention.output(attended_BTNH.reshape(*x_BTD.shape[:2], -1), output_key)
         branch_BTD = checkpoint_name(branch_BTD, ATTENTION_BRANCH)
         x_BTD = x_BTD + dropout(branch_BTD, self.residual_dropout, attention_key)
-        branch_BTD = self.mlp(self.mlp_norm(x_BTD))
+        branch_BTD = self.mlp(self.mlp_norm(x_BTD), inner_key)
         return x_BTD + dropout(branch_BTD, self.residual_dropout, mlp_key)
 
 
@@ -127,6 +130,7 @@ class Decoder(nnx.Module):
         remat: Remat = "none",
         attention: CausalAttention = causal_attention,
         constrain: Callable[[Array], Array] = lambda x_BTD: x_BTD,
+        unroll: bool = False,
     ) -> Array:
         """All blocks and the final norm over whole sequences; positions count from the start of the row.
 
@@ -137,6 +141,7 @@ class Decoder(nnx.Module):
             dropout_key: None is inference.
             remat: what the backward pass computes again (`TrainConfig.remat`).
             attention: of `attention_choice.make_attention`; the default runs on any device.
+            unroll: layers one after the other in the program instead of a loop over them (with remat "none" only).
             constrain: keeps the residual stream's sharding between blocks; without it the compiler may choose one that
                 gathers parameters and activations alike.
         """
@@ -147,19 +152,18 @@ class Decoder(nnx.Module):
         def apply_block(x_BTD: Array, layer: tuple[nnx.State, Array]) -> tuple[Array, None]:
             state, index = layer
             block = nnx.merge(graphdef, state)
-            attention_key, residual_key = (
-                (None, None) if dropout_key is None else jax.random.split(jax.random.fold_in(dropout_key, index))
-            )
-            q, k, v = block.qkv(x_BTD, rope)
+            layer_key = None if dropout_key is None else jax.random.fold_in(dropout_key, index)
+            attention_key, residual_key, projection_key = split_key(layer_key, 3)
+            q, k, v = block.qkv(x_BTD, rope, projection_key)
             attended = attention(q, k, v, segment_ids_BT, dropout_rate=attention_dropout, dropout_key=attention_key)
             return constrain(block.finish(x_BTD, attended, residual_key)), None
 
         layers = (stacked, jnp.arange(self.config.num_layers))
-        x_BTD, _ = jax.lax.scan(with_remat(apply_block, remat), constrain(x_BTD), layers)
+        x_BTD, _ = jax.lax.scan(with_remat(apply_block, remat), constrain(x_BTD), layers, unroll=unroll)
         return self.final_norm(x_BTD)
 
     def output_kernel(self) -> Array:
-        """The matrix [D, V] from hidden states to logits, tied or separate, float32."""
+        """The matrix [D, V] from hidden states to logits, tied or separate."""
         return self.embedding.embedding[...].T if self.head is None else self.head.kernel[...]
 
     def logits(self, x_BTD: Array) -> Array:
@@ -186,10 +190,24 @@ def neftune_noise(x_BTD: Array, segment_ids_BT: Array, alpha: float, key: Array)
     return x_BTD + (noise_BTD * magnitude_BT[:, :, None]).astype(x_BTD.dtype)
 
 
-def abstract_parameters(config: ModelConfig) -> tuple[nnx.GraphDef, nnx.State]:
-    """Graph definition and parameter tree as shapes and dtypes; nothing is allocated."""
+def abstract_parameters(config: ModelConfig, lora: LoraConfig | None = None) -> tuple[nnx.GraphDef, nnx.State]:
+    """Graph definition and parameter tree as shapes and dtypes; nothing is allocated.
+
+    Args:
+        lora: with a rank above 0, the tree is a frozen base (quantised, if it says so) with an adapter attached.
+
+    Raises:
+        InputError: `lora` does not fit the architecture.
+    """
+
+    def make() -> Decoder:
+        decoder = Decoder(config, rngs=nnx.Rngs(0))
+        if lora is not None and lora.rank > 0:
+            freeze(decoder, config, lora)
+        return decoder
+
     with nnx.use_eager_sharding(False):
-        return nnx.split(nnx.eval_shape(lambda: Decoder(config, rngs=nnx.Rngs(0))))
+        return nnx.split(nnx.eval_shape(make))
 
 
 def initialize_parameters(config: ModelConfig, seed: int) -> nnx.State:

@@ -15,14 +15,27 @@ from jmed_jax.config import MeshConfig
 from jmed_jax.errors import InputError
 from jmed_jax.parallel.mesh import BATCH_AXES
 
+Axes = tuple[str | None, ...]
+
+
+def _linear(path: str, input_axis: str, output_axis: str) -> tuple[tuple[str, Axes], ...]:
+    """A block's linear layer: the kernel (quantised, the arrays it is kept as, whose axes are its own), the bias, and
+    the adapter, whose rank is never sharded."""
+    return (
+        (rf"{path}\.kernel(\.\w+)?", ("layers", input_axis, output_axis)),
+        (rf"{path}\.(bias|lora\.magnitude)", ("layers", output_axis)),
+        (rf"{path}\.lora\.a", ("layers", input_axis, None)),
+        (rf"{path}\.lora\.b", ("layers", None, output_axis)),
+    )
+
+
 # Parameter path (dots between parts) → logical axes. Block parameters have a leading "layers" axis.
-PARAMETER_AXES: tuple[tuple[str, tuple[str | None, ...]], ...] = (
+PARAMETER_AXES: tuple[tuple[str, Axes], ...] = (
     (r"embedding\.embedding", ("vocab", "hidden")),
-    (r"blocks\.attention\.(query|key|value)\.kernel", ("layers", "hidden", "heads")),
-    (r"blocks\.attention\.(query|key|value)\.bias", ("layers", "heads")),
-    (r"blocks\.attention\.output\.kernel", ("layers", "heads", "hidden")),
-    (r"blocks\.mlp\.(gate|up)\.kernel", ("layers", "hidden", "mlp")),
-    (r"blocks\.mlp\.down\.kernel", ("layers", "mlp", "hidden")),
+    *_linear(r"blocks\.attention\.(query|key|value)", "hidden", "heads"),
+    *_linear(r"blocks\.attention\.output", "heads", "hidden"),
+    *_linear(r"blocks\.mlp\.(gate|up)", "hidden", "mlp"),
+    *_linear(r"blocks\.mlp\.down", "mlp", "hidden"),
     (r"blocks\.(attention|mlp)_norm\.scale", ("layers", None)),
     (r"final_norm\.scale", (None,)),
     (r"head\.kernel", ("hidden", "vocab")),
@@ -37,7 +50,7 @@ def path_name(path: tuple[Any, ...]) -> str:
     return ".".join(str(getattr(entry, "key", getattr(entry, "name", getattr(entry, "idx", "")))) for entry in path)
 
 
-def logical_axes(name: str) -> tuple[str | None, ...]:
+def logical_axes(name: str) -> Axes:
     """Logical axes of a parameter.
 
     An optimiser moment has the path of its parameter at the end of its own.
@@ -51,7 +64,7 @@ def logical_axes(name: str) -> tuple[str | None, ...]:
 def partition_spec(name: str, shape: tuple[int, ...], rules: dict[str, str], mesh: Mesh) -> PartitionSpec:
     """Place one array; a scalar is replicated, and so is an axis that its mesh axis does not divide.
 
-    Vocabularies of odd size (32,771 after instruction tuning) are the case that does not divide.
+    Vocabularies of odd size (32,771 after instruction tuning) do not divide, nor do the scales of quantised kernels.
     """
     if not shape:
         return PartitionSpec()

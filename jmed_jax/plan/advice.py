@@ -6,12 +6,13 @@ from itertools import product
 from typing import Any, Literal, NamedTuple
 
 from jmed_jax.config import ExperimentConfig, MeshConfig
-from jmed_jax.plan.hardware import GIB
-from jmed_jax.plan.memory import USABLE_SHARE, MeshShape, bytes_per_device, mesh_shape
+from jmed_jax.hardware import GIB
+from jmed_jax.plan.memory import USABLE_SHARE, Base, MeshShape, bytes_per_device, mesh_shape
 
 Remat = Literal["none", "dots", "attention", "full"]
 # Lighter ones after heavier ones.
 REMATS: tuple[Remat, ...] = ("none", "dots", "attention", "full")
+BASES: tuple[Base, ...] = ("float32", "bfloat16", "int8", "nf4")
 
 # Tokens: a matrix product of so many rows still fills the units of every accelerator here.
 SMALL_LOSS_CHUNK = 256
@@ -37,7 +38,7 @@ def advise(config: ExperimentConfig, shape: MeshShape, memory_bytes: int, needed
             changed = replace(changed, **change.sections(changed))
         if correction * bytes_per_device(changed, mesh_shape(changed.mesh, shape.devices))["total"] <= usable:
             return f"{problem} Use {' '.join(change.flags for change in reversed(chosen) if change)}."
-    return f"{problem} No mode, remat or batch size brings it down to that: take more or larger devices."
+    return f"{problem} No mode, remat, batch or precision brings it down to that: take more or larger devices."
 
 
 class _Change(NamedTuple):
@@ -67,11 +68,26 @@ def _changes(config: ExperimentConfig, shape: MeshShape) -> list[list[_Change | 
     while rows % 2 == 0 and (rows // 2) % shape.batch_ways == 0:
         rows //= 2
         batches.append(_with_rows(rows, config.data.rows_per_step // rows))
-    return [batches, remats, meshes, chunks]
+    bases: list[_Change | None] = [None]
+    if config.lora.rank:
+        bases += [_with_base(base) for base in BASES[BASES.index(config.lora.base) + 1 :]]
+    moments: list[_Change | None] = [None]
+    if config.optimizer.moments_dtype == "float32":
+        moments.append(
+            _Change(
+                "--optimizer.moments-dtype bfloat16",
+                lambda c: {"optimizer": replace(c.optimizer, moments_dtype="bfloat16")},
+            )
+        )
+    return [bases, moments, batches, remats, meshes, chunks]
 
 
 def _with_remat(remat: Remat) -> _Change:
     return _Change(f"--train.remat {remat}", lambda c: {"train": replace(c.train, remat=remat)})
+
+
+def _with_base(base: Base) -> _Change:
+    return _Change(f"--lora.base {base}", lambda c: {"lora": replace(c.lora, base=base)})
 
 
 def _with_rows(rows: int, accumulation: int) -> _Change:

@@ -41,9 +41,9 @@ def compile_step(config: ExperimentConfig, topology: Topology) -> dict[str, Any]
     """What the compiler says of the step of `Trainer` on a topology.
 
     Returns:
-        `state`: bytes a device of parameters, gradients and optimiser, from their shapes and shardings; `memory`: the
-        figures of `memory_analysis`, a device; `collectives`; or, where the compiler finds that it does not fit,
-        `used_bytes` of `limit_bytes`, None where it does not say.
+        `state`: bytes a device of frozen and trained parameters, gradients and optimiser, from their shapes and
+        shardings; `memory`: the figures of `memory_analysis`, a device; `collectives`; or, where the compiler finds
+        that it does not fit, `used_bytes` of `limit_bytes`, None where it does not say.
 
     Raises:
         InputError: the trainer refuses the configuration.
@@ -51,19 +51,20 @@ def compile_step(config: ExperimentConfig, topology: Topology) -> dict[str, Any]
     trainer = Trainer(config, make_mesh(config.mesh, topology_devices(topology)))
     state, shardings = trainer.abstract_state, trainer.state_shardings
     parts = {
+        "frozen": sharded_bytes(trainer.abstract_frozen, trainer.frozen_shardings),
         "parameters": sharded_bytes(state.parameters, shardings.parameters),
         "gradients": sharded_bytes(state.parameters, trainer.gradient_shardings),
         "optimizer": sharded_bytes(state.optimizer, shardings.optimizer),
     }
     start = time.perf_counter()
     step: Any = trainer.step
-    lowered = step.lower(state, trainer.abstract_batch)
+    lowered = step.lower(state, trainer.abstract_frozen, trainer.abstract_batch)
     try:
         compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        arguments = parts["parameters"] + parts["optimizer"]
+        arguments = parts["frozen"] + parts["parameters"] + parts["optimizer"]
         return {"status": "out_of_memory", "state": parts, **out_of_memory_figures(str(error), arguments)}
     collectives = count_collectives(compiled.as_text(), topology.devices)
     return {

@@ -4,7 +4,7 @@ from typing import Any
 
 from jmed_jax.config import ExperimentConfig
 from jmed_jax.plan.advice import advise
-from jmed_jax.plan.memory import USABLE_SHARE, bytes_per_device, check_batch, mesh_shape
+from jmed_jax.plan.memory import USABLE_SHARE, bytes_per_device, check_batch, mesh_shape, trained_numbers
 
 
 def estimate(
@@ -35,6 +35,7 @@ def estimate(
         "name": config.name,
         "source": "estimated",
         "parameters": config.model.num_parameters,
+        "trained_parameters": trained_numbers(config, {}),
         "devices": shape.devices,
         "mesh": {"mode": config.mesh.mode, "data": shape.data, "fsdp": shape.fsdp, "tensor": shape.tensor},
         "bytes_per_device": needed,
@@ -42,6 +43,6 @@ def estimate(
         "fits": fits,
         "advice": advice,
         "tokens_per_step": tokens,
-        "flops_per_step": tokens * config.model.flops_per_token(config.model.context_length),
+        "flops_per_step": tokens * config.flops_per_token,
         "training_tokens": tokens * config.train.steps,
     }

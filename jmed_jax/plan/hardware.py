@@ -1,36 +1,12 @@
-"""Devices that a plan can be made for: memory, peak, bandwidths, each with the data sheet it comes from.
-
-Bandwidths between devices count one direction: what a device can send while it receives as much.
-"""
+"""What the compilers and this machine say of a device beyond the table of `jmed_jax/hardware.py`."""
 
 import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from typing import Literal
 
-Platform = Literal["tpu", "gpu", "cpu"]
-
-GIB = 2**30
-GB = 10**9
-TERA = 10**12
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """One device."""
-
-    name: str
-    platform: Platform
-    memory_bytes: int
-    peak_flops: float
-    """Dense, FLOP/s: bfloat16 on accelerators, float32 on a CPU."""
-    memory_bandwidth: float
-    """Bytes a second."""
-    link_bandwidth: float
-    """Bytes a second to the other devices, one direction."""
-    source: str
+from jmed_jax.hardware import Hardware
 
 
 @dataclass(frozen=True)
@@ -48,45 +24,17 @@ class GpuDescription:
     """CUDA compute capability."""
 
 
-TPU_V5E = Hardware(
-    "v5e", "tpu", 16 * GIB, 197e12, 819 * GB, 200 * GB,
-    "cloud.google.com/tpu/docs/v5e: 197 TFLOPs, 16 GB, 819 GBps, ICI 400 GBps in both directions",
-)  # fmt: skip
-TPU_V5P = Hardware(
-    "v5p", "tpu", 95 * GIB, 459e12, 2765 * GB, 600 * GB,
-    "cloud.google.com/tpu/docs/v5p: 459 TFLOPs, 95 GiB, 2765 GBps, ICI 1200 GBps in both directions",
-)  # fmt: skip
-TPU_V6E = Hardware(
-    "v6e", "tpu", 32 * GIB, 918e12, 1638 * GB, 400 * GB,
-    "cloud.google.com/tpu/docs/v6e: 918 TFLOPs, 32 GB, 1638 GBps, ICI 800 GBps in both directions",
-)  # fmt: skip
-H100 = Hardware(
-    "h100", "gpu", 80 * GB, 989e12, 3350 * GB, 450 * GB,
-    "NVIDIA H100 data sheet, SXM: 989 TFLOPS dense bf16, 80 GB, 3.35 TB/s, NVLink 900 GB/s in both directions",
-)  # fmt: skip
-H200 = Hardware(
-    "h200", "gpu", 141 * GB, 989e12, 4800 * GB, 450 * GB,
-    "NVIDIA H200 data sheet, SXM: 989 TFLOPS dense bf16, 141 GB, 4.8 TB/s, NVLink 900 GB/s in both directions",
-)  # fmt: skip
-A100 = Hardware(
-    "a100", "gpu", 80 * GB, 312e12, 2039 * GB, 300 * GB,
-    "NVIDIA A100 data sheet, 80 GB SXM: 312 TFLOPS dense bf16, 2039 GB/s, NVLink 600 GB/s in both directions",
-)  # fmt: skip
-RTX_6000_ADA = Hardware(
-    "rtx6000ada", "gpu", 48 * GB, 364e12, 960 * GB, 32 * GB,
-    "NVIDIA RTX 6000 Ada data sheet: 364 TFLOPS dense bf16, 48 GB, 960 GB/s, no NVLink: PCIe 4.0 x16",
-)  # fmt: skip
-
-TPUS = {hardware.name: hardware for hardware in (TPU_V5E, TPU_V5P, TPU_V6E)}
-GPUS = {hardware.name: hardware for hardware in (H100, H200, A100, RTX_6000_ADA)}
-
 # CUDA C Programming Guide, "Technical Specifications per Compute Capability", and the architectures' white papers.
 _HOPPER = GpuDescription(132, 228 * 1024, 2048, 50 * 2**20, 1.98, (9, 0))
+_AMPERE = GpuDescription(108, 164 * 1024, 2048, 40 * 2**20, 1.41, (8, 0))
 GPU_DESCRIPTIONS = {
     "h100": _HOPPER,
     "h200": _HOPPER,
-    "a100": GpuDescription(108, 164 * 1024, 2048, 40 * 2**20, 1.41, (8, 0)),
+    "a100": _AMPERE,
+    "a100-40": _AMPERE,
     "rtx6000ada": GpuDescription(142, 100 * 1024, 1536, 96 * 2**20, 2.505, (8, 9)),
+    "rtx4090": GpuDescription(128, 100 * 1024, 1536, 72 * 2**20, 2.52, (8, 9)),
+    "l4": GpuDescription(60, 100 * 1024, 1536, 48 * 2**20, 2.04, (8, 9)),
 }
 
 

@@ -7,14 +7,21 @@ by the formulas below. XLA's own temporaries are not in it.
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from jmed_jax.config import ExperimentConfig, MeshConfig, ModelConfig
 from jmed_jax.errors import InputError
 
 FLOAT32 = 4
 BFLOAT16 = 2
+INT8 = 1
+# Of `models/quantize.py`, which needs JAX.
+NF4_BLOCK = 64
 # What the runtime and XLA's temporaries leave of a device's memory.
 USABLE_SHARE = 0.9
+
+Base = Literal["float32", "bfloat16", "int8", "nf4"]
+"""Of `LoraConfig.base`."""
 
 Ways = Mapping[str, int]
 """Over how many devices a logical axis is split; 1 where it is not named."""
@@ -67,11 +74,15 @@ def check_batch(config: ExperimentConfig, shape: MeshShape) -> None:
 
 
 def bytes_per_device(config: ExperimentConfig, shape: MeshShape) -> dict[str, int]:
-    """Bytes on the fullest device, by what they hold, and their total."""
+    """Bytes on the fullest device, by what they hold, and their total.
+
+    "parameters" are those that are trained: all, or an adapter; "frozen" the rest, as `lora.base` keeps it.
+    """
     state = sharded_numbers(config, shape)
     moment = BFLOAT16 if config.optimizer.moments_dtype == "bfloat16" else FLOAT32
     parts = {
-        "parameters": parameter_numbers(config, shape) * FLOAT32,
+        "frozen": frozen_bytes(config, _parameter_ways(config, shape)),
+        "parameters": trained_numbers(config, _parameter_ways(config, shape)) * FLOAT32,
         "gradients": state * FLOAT32 * gradient_copies(config),
         "optimizer": state * 2 * moment,
         "activations": activation_bytes(config, shape),
@@ -85,52 +96,112 @@ def gradient_copies(config: ExperimentConfig) -> int:
     return 2 if config.data.accumulation > 1 else 1
 
 
-def parameter_numbers(config: ExperimentConfig, shape: MeshShape) -> int:
-    """How many numbers of the model one device keeps between steps."""
-    return _numbers(config.model, _fsdp_ways(shape) if config.mesh.mode == "fsdp" else _tensor_ways(shape))
-
-
 def sharded_numbers(config: ExperimentConfig, shape: MeshShape) -> int:
     """How many numbers one device has of anything that is placed like the optimiser's state, gradients among it."""
-    return _numbers(config.model, _tensor_ways(shape) if config.mesh.mode == "ddp" else _fsdp_ways(shape))
+    return trained_numbers(config, tensor_ways(shape) if config.mesh.mode == "ddp" else _fsdp_ways(shape))
 
 
-def gathered_numbers(config: ExperimentConfig, shape: MeshShape) -> int:
-    """How many numbers of the model one device multiplies with: all that tensor parallelism leaves it."""
-    return _numbers(config.model, _tensor_ways(shape))
+def _parameter_ways(config: ExperimentConfig, shape: MeshShape) -> Ways:
+    return _fsdp_ways(shape) if config.mesh.mode == "fsdp" else tensor_ways(shape)
 
 
-def _tensor_ways(shape: MeshShape) -> Ways:
+def tensor_ways(shape: MeshShape) -> Ways:
+    """What tensor parallelism alone splits: a device multiplies with all that it leaves it."""
     return {"vocab": shape.tensor, "heads": shape.tensor, "mlp": shape.tensor}
 
 
 def _fsdp_ways(shape: MeshShape) -> Ways:
-    return {**_tensor_ways(shape), "hidden": shape.fsdp}
+    return {**tensor_ways(shape), "hidden": shape.fsdp}
 
 
-def _numbers(model: ModelConfig, ways: Ways) -> int:
-    """How many numbers of the model one device holds; an axis that does not divide is not split."""
-    return sum(
-        math.prod(size if size % ways.get(axis, 1) else size // ways.get(axis, 1) for axis, size in array.items())
-        for array in _arrays(model)
-    )
+# --- arrays -----------------------------------------------------------------------------------------------------------
+
+Axis = tuple[str, int]
+"""Logical axis, and its size."""
+Array = tuple[Axis, ...]
 
 
-def _arrays(model: ModelConfig) -> Iterator[dict[str, int]]:
-    """Every parameter array as logical axis → size."""
-    L, D, F = model.num_layers, model.hidden_size, model.mlp_size
-    query, key = model.num_heads * model.head_dim, model.num_kv_heads * model.head_dim
-    yield {"vocab": model.vocab_size, "hidden": D}
+def trained_numbers(config: ExperimentConfig, ways: Ways) -> int:
+    """How many trained numbers one device holds."""
+    arrays = _adapter_arrays(config) if config.lora.rank else _arrays(config.model)
+    return sum(_size(array, ways) for array in arrays)
+
+
+def frozen_bytes(config: ExperimentConfig, ways: Ways) -> int:
+    """Bytes that one device holds of what is beside an adapter; 0 where all is trained."""
+    return kept_bytes(config.model, config.lora.base, ways) if config.lora.rank else 0
+
+
+def kept_bytes(model: ModelConfig, base: Base, ways: Ways) -> int:
+    """Bytes that one device holds of a whole model whose kernels are kept so (`models/quantize.py`)."""
+    return sum(width * _size(array, ways) for width, array in _kept_arrays(model, base))
+
+
+def _size(array: Array, ways: Ways) -> int:
+    """How many numbers of an array one device holds; an axis that does not divide is not split."""
+    return math.prod(size if size % ways.get(axis, 1) else size // ways.get(axis, 1) for axis, size in array)
+
+
+def _arrays(model: ModelConfig) -> Iterator[Array]:
+    """Every parameter array."""
+    layers = ("layers", model.num_layers)
+    yield from _other_arrays(model)
+    for inputs, outputs in _linears(model).values():
+        yield (layers, inputs, outputs)
+
+
+def _other_arrays(model: ModelConfig) -> Iterator[Array]:
+    """All but the kernels of the blocks."""
+    layers, vocab, hidden = ("layers", model.num_layers), ("vocab", model.vocab_size), ("hidden", model.hidden_size)
+    yield (vocab, hidden)
     if not model.tie_embeddings:
-        yield {"hidden": D, "vocab": model.vocab_size}
-    for heads in (query, key, key):
-        yield {"layers": L, "hidden": D, "heads": heads}
-        if model.qkv_bias:
-            yield {"layers": L, "heads": heads}
-    yield {"layers": L, "heads": query, "hidden": D}
-    for _ in range(3 if model.gated_mlp else 2):
-        yield {"layers": L, "hidden": D, "mlp": F}
-    yield {"layers": 2 * L + 1, "norm": D}
+        yield (hidden, vocab)
+    if model.qkv_bias:
+        for name in ("q_proj", "k_proj", "v_proj"):
+            yield (layers, _linears(model)[name][1])
+    yield (("layers", 2 * model.num_layers + 1), ("norm", model.hidden_size))
+
+
+def _linears(model: ModelConfig) -> dict[str, tuple[Axis, Axis]]:
+    """Input and output of a block's linear layers, by PEFT's names."""
+    hidden, mlp = ("hidden", model.hidden_size), ("mlp", model.mlp_size)
+    query, key = ("heads", model.num_heads * model.head_dim), ("heads", model.num_kv_heads * model.head_dim)
+    attention = {"q_proj": (hidden, query), "k_proj": (hidden, key), "v_proj": (hidden, key), "o_proj": (query, hidden)}
+    gate = {"gate_proj": (hidden, mlp)} if model.gated_mlp else {}
+    return {**attention, **gate, "up_proj": (hidden, mlp), "down_proj": (mlp, hidden)}
+
+
+def _adapter_arrays(config: ExperimentConfig) -> Iterator[Array]:
+    layers, rank = ("layers", config.model.num_layers), ("rank", config.lora.rank)
+    for name, (inputs, outputs) in _linears(config.model).items():
+        if name in config.lora.targets:
+            yield (layers, inputs, rank)
+            yield (layers, rank, outputs)
+            if config.lora.dora:
+                yield (layers, outputs)
+
+
+def _kept_arrays(model: ModelConfig, base: Base) -> Iterator[tuple[int, Array]]:
+    """Bytes of a number, and the array."""
+    layers = ("layers", model.num_layers)
+    width = FLOAT32 if base == "float32" else BFLOAT16
+    for array in _other_arrays(model):
+        yield width, array
+    for (axis, size), outputs in _linears(model).values():
+        an_output = (layers, (axis, 1), outputs)
+        match base:
+            case "int8":
+                yield INT8, (layers, (axis, size), outputs)
+                yield FLOAT32, an_output
+            case "nf4":
+                yield INT8, (layers, (axis, size // 2), outputs)
+                yield INT8, (layers, (axis, size // NF4_BLOCK), outputs)
+                yield 2 * FLOAT32, an_output
+            case _:
+                yield width, (layers, (axis, size), outputs)
+
+
+# --- activations ------------------------------------------------------------------------------------------------------
 
 
 def compute_bytes(config: ExperimentConfig) -> int:
@@ -158,7 +229,7 @@ def activation_bytes(config: ExperimentConfig, shape: MeshShape) -> int:
 
     products = 3 * D + query + 2 * key + F
     attention = model.num_heads / shape.tensor * T / 2 * (12 + weights * number)
-    block = number * (products + 4 * D + 2 * query + 2 * F) + 24 * D + attention
+    block = number * (products + 4 * D + 2 * query + 2 * F + _dropped_inputs(config, shape)) + 24 * D + attention
     kept = {
         "none": block,
         "dots": number * products,
@@ -169,6 +240,14 @@ def activation_bytes(config: ExperimentConfig, shape: MeshShape) -> int:
 
     rows = config.data.batch_size // shape.batch_ways
     return int(rows * T * (model.num_layers * kept + again))
+
+
+def _dropped_inputs(config: ExperimentConfig, shape: MeshShape) -> int:
+    """Numbers a token and block: with dropout, every adapter has an input of its own."""
+    if not (config.lora.rank and config.lora.dropout):
+        return 0
+    linears = _linears(config.model).items()
+    return sum(_size((inputs,), tensor_ways(shape)) for name, (inputs, _) in linears if name in config.lora.targets)
 
 
 def logit_bytes(config: ExperimentConfig, shape: MeshShape) -> int:

@@ -7,8 +7,8 @@ from typing import Any
 
 from jmed_jax.config import DataConfig, ExperimentConfig, MeshConfig
 from jmed_jax.errors import InputError
+from jmed_jax.hardware import GIB
 from jmed_jax.plan.advice import REMATS
-from jmed_jax.plan.hardware import GIB
 from jmed_jax.plan.memory import USABLE_SHARE, bytes_per_device, mesh_shape
 from jmed_jax.plan.roofline import MFU_ASSUMED
 from jmed_jax.plan.topology import Topology

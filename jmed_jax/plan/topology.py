@@ -5,12 +5,13 @@ import re
 from dataclasses import dataclass
 
 from jmed_jax.errors import InputError
-from jmed_jax.plan.hardware import GPUS, TPUS, Hardware, this_machine
+from jmed_jax.hardware import GPUS, TPUS, Hardware
+from jmed_jax.plan.hardware import this_machine
 
 # Chips along each axis of the torus: v5e and v6e are flat, v5p has three axes.
 _TPU_AXES = {"v5e": 2, "v6e": 2, "v5p": 3}
 _TPU_EXAMPLES = {"v5e": "v5e:4x4, v5e:16x16", "v6e": "v6e:4x4, v6e:16x16", "v5p": "v5p:2x2x4, v5p:4x4x4"}
-SPELLINGS = "v5e:16x16, v6e:4x4, v5p:2x2x4, h100x8, h200x8, a100x8, rtx6000adax4 or cpu:8"
+SPELLINGS = "v5e:16x16, v6e:4x4, v5p:2x2x4, h100x8, h200x8, a100x8, a100-40x8, rtx6000adax4, rtx4090x1, l4x1 or cpu:8"
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,8 @@ def parse_topology(name: str) -> Topology:
 
 def _nearest(text: str) -> str:
     """What the user may have meant."""
-    kind = re.match(rf"({'|'.join([*TPUS, *GPUS, 'cpu'])})(?:\D*(\d+))?", text)
+    names = sorted([*TPUS, *GPUS, "cpu"], key=len, reverse=True)
+    kind = re.match(rf"({'|'.join(names)})(?:\D*(\d+))?", text)
     if kind is None:
         return f"unknown hardware. Spell it as {SPELLINGS}."
     if kind[1] in TPUS:

@@ -3,10 +3,10 @@
 from typing import Any
 
 from jmed_jax.config import ExperimentConfig
+from jmed_jax.hardware import Hardware
 from jmed_jax.plan.advice import advise
 from jmed_jax.plan.compiled import Unavailable, compile_elsewhere
 from jmed_jax.plan.estimate import estimate
-from jmed_jax.plan.hardware import Hardware
 from jmed_jax.plan.memory import USABLE_SHARE, MeshShape, gradient_copies, logit_bytes, mesh_shape
 from jmed_jax.plan.roofline import MFU_ASSUMED, collective_bytes, roofline
 from jmed_jax.plan.topology import Topology
@@ -106,6 +106,7 @@ def _split(config: ExperimentConfig, shape: MeshShape, state: dict[str, int], to
     parts = {**state, "gradients": state["gradients"] * gradient_copies(config), "logits": logit_bytes(config, shape)}
     rest = max(0, total - sum(parts.values()))
     return {
+        "frozen": parts["frozen"],
         "parameters": parts["parameters"],
         "gradients": parts["gradients"],
         "optimizer": parts["optimizer"],

@@ -112,8 +112,9 @@ class TokenizerCore:
         return b"".join([table[index] for index in ids]).decode("utf-8", errors="replace")
 
     def byte_count(self, index: int) -> int:
-        """Bytes that an id decodes to."""
-        return len(self._bytes[index])
+        """Bytes that an id decodes to; none for the unknown piece, which no text has: it falls back to bytes."""
+        unknown = index < self.base_size and self._processor.is_unknown(index)
+        return 0 if unknown else len(self._bytes[index])
 
     def is_byte(self, index: int) -> bool:
         """Whether an id is one byte of a character that has no piece."""

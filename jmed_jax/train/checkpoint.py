@@ -1,7 +1,8 @@
 """Orbax checkpoints of a run: parameters, optimiser state, and what belongs to them.
 
 Beside the arrays a checkpoint holds a small JSON item: the loop's state (guards, and with them the position of the data
-iterator; tokens seen), the whole configuration, the fingerprints of rows and tokenizer, and a checksum of every array.
+iterator; tokens seen), the whole configuration, the fingerprints of rows, tokenizer and base, and a checksum of every
+array. Parameters are those that are trained: of a run with `lora.rank`, the adapter.
 """
 
 from collections.abc import Iterator
@@ -62,7 +63,13 @@ class Checkpoints:
         self.path = (run / CHECKPOINTS).absolute()
         if config is None and not self.path.is_dir():
             raise InputError(f"{run}: no checkpoint yet.")
-        self.manager = ocp.CheckpointManager(self.path, options=options, item_names=("parameters", "optimizer", "loop"))
+        # Named, so that the dtypes of a checkpoint can be read before its arrays.
+        handlers = {
+            "parameters": ocp.StandardCheckpointHandler(),
+            "optimizer": ocp.StandardCheckpointHandler(),
+            "loop": ocp.JsonCheckpointHandler(),
+        }
+        self.manager = ocp.CheckpointManager(self.path, options=options, item_handlers=handlers)
 
     def latest_step(self) -> int | None:
         """Number of finished steps in the newest complete checkpoint."""
@@ -74,7 +81,17 @@ class Checkpoints:
 
     def save(self, step: int, state: TrainState, loop: LoopState, run: Run) -> None:
         """Copy the state off the devices and write it in the background."""
-        trees = {"parameters": state.parameters, "optimizer": state.optimizer}
+        self._save(step, {"parameters": state.parameters, "optimizer": state.optimizer}, loop, run)
+
+    def save_parameters(self, step: int, parameters: Parameters, run: Run) -> None:
+        """As `save`, without an optimiser: nothing goes on from such a checkpoint, but other runs start from it.
+
+        Args:
+            parameters: in any dtype.
+        """
+        self._save(step, {"parameters": parameters}, LoopState(), run)
+
+    def _save(self, step: int, trees: dict[str, Any], loop: LoopState, run: Run) -> None:
         description = {
             "loop": asdict(loop),
             "config": to_dict(run.config),
@@ -102,8 +119,8 @@ class Checkpoints:
         """State and loop state of the newest checkpoint, placed as `shardings` says, on any mesh.
 
         Raises:
-            InputError: it belongs to another architecture, configuration or tokenizer, or is damaged. An older one is
-                never taken in its place: which steps to lose is for a person to decide.
+            InputError: it belongs to another architecture, configuration, tokenizer or base, or is damaged. An older
+                one is never taken in its place: which steps to lose is for a person to decide.
         """
         step = self.latest_step()
         assert step is not None
@@ -121,7 +138,7 @@ class Checkpoints:
         return TrainState(counter, trees["parameters"], trees["optimizer"]), loop
 
     def restore_parameters(self, abstract: Parameters, shardings: Parameters, step: int | None = None) -> Parameters:
-        """Parameters alone, of the newest checkpoint or of `step`.
+        """Parameters alone, of the newest checkpoint or of `step`, in the dtypes of `abstract`.
 
         Raises:
             InputError: there is no such checkpoint, or it is damaged.
@@ -131,7 +148,19 @@ class Checkpoints:
             raise InputError(f"{self.path}: no complete checkpoint{'' if step is None else f' of step {step}'} here.")
         with self._damages(step):
             description = self._description(step)
-            return self._arrays(step, description, parameters=_with_shardings(abstract, shardings))["parameters"]
+            saved = self.manager.item_metadata(step)["parameters"].tree
+            # The checksums are of what was saved; one array after the other is converted, and given up for it.
+            as_saved = jax.tree.map(lambda a, b: jax.ShapeDtypeStruct(a.shape, b.dtype), abstract, saved)
+            arrays = self._arrays(step, description, parameters=_with_shardings(as_saved, shardings))["parameters"]
+            return jax.tree.map(_converted, arrays, abstract)
+
+    def inputs(self, step: int | None = None) -> dict[str, str]:
+        """Fingerprints of what the newest checkpoint, or that of `step`, was made from: `Run.inputs`, and the base of
+        an adapter (`base.BASE`)."""
+        step = self.latest_step() if step is None else step
+        assert step is not None
+        with self._damages(step):
+            return self._description(step)["inputs"]
 
     def _description(self, step: int) -> dict[str, Any]:
         return self.manager.restore(step, args=ocp.args.Composite(loop=ocp.args.JsonRestore()))["loop"]
@@ -151,6 +180,12 @@ class Checkpoints:
         place = self.path / str(step)
         if description["inputs"]["tokenizer"] != run.inputs["tokenizer"]:
             raise InputError(f"{place}: a checkpoint of another tokenizer than this run's. It does not belong here.")
+        if description["inputs"].get("base") != run.inputs.get("base"):
+            source = run.config.train.initialize_from
+            raise InputError(
+                f"{place}: this adapter was trained beside other parameters than those of {source}. Give the base that "
+                "it was begun with by --train.initialize-from."
+            )
         if differing := differences(description["config"], to_dict(run.config)):
             raise InputError(f"{place}: a checkpoint of another configuration ({differing}). It does not belong here.")
 
@@ -181,3 +216,11 @@ class Checkpoints:
 
 def _with_shardings(abstract: Any, shardings: Any) -> Any:
     return jax.tree.map(lambda a, s: jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=s), abstract, shardings)
+
+
+def _converted(array: Array, abstract: jax.ShapeDtypeStruct) -> Array:
+    if array.dtype == abstract.dtype:
+        return array
+    converted = jax.block_until_ready(array.astype(abstract.dtype))
+    array.delete()
+    return converted

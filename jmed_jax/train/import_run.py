@@ -3,51 +3,54 @@
 import shutil
 from pathlib import Path
 
-import jax.numpy as jnp
-
 from jmed_jax.artifact import check_free, create, replacing_directory
 from jmed_jax.config import ExperimentConfig
 from jmed_jax.convert import huggingface
-from jmed_jax.tokenizer.core import MODEL_FILE, SETTINGS_FILE, USER_DICTIONARY_FILE
-from jmed_jax.tokenizer.tokenizer import Tokenizer
-from jmed_jax.train.checkpoint import Checkpoints, LoopState
+from jmed_jax.tokenizer.load import TextTokenizer, load_tokenizer
+from jmed_jax.train.checkpoint import Checkpoints
 from jmed_jax.train.disk import refusals_named
-from jmed_jax.train.initialize import unfold_scale
-from jmed_jax.train.optimizer import make_optimizer
+from jmed_jax.train.provenance import SOURCE, SOURCE_FILES
 from jmed_jax.train.run import TOKENIZER, Run, write_run
-from jmed_jax.train.step import TrainState
+from jmed_jax.train.source import unfold_scale
 
 
 def import_run(source: Path, out: Path, *, overwrite: bool = False) -> Run:
-    """Write the run `out`: the model of `source` with a fresh optimiser, at step 0.
+    """Write the run `out`: the model of `source` in its own dtype, without an optimiser, at step 0.
 
     No rows belong to it, so it cannot be continued under its own name; another run starts from it.
 
     Args:
-        source: a Hugging Face directory that `jmed export hf` wrote, of format arcee.
+        source: a Hugging Face directory of a Qwen2 or Llama model, or one that `jmed export hf` wrote (format arcee).
 
     Raises:
         InputError: `source` is no such directory, its tensors do not fit its configuration, or `out` exists.
     """
     check_free(out, overwrite)
-    folded = huggingface.read_model_config(source)
-    tokenizer = Tokenizer.load(source)
-    model, parameters = unfold_scale(folded, huggingface.read_weights(source, folded))
+    model = huggingface.read_model_config(source)
+    tokenizer = load_tokenizer(source)
+    parameters = huggingface.read_parameters(source, model, dtype=huggingface.stored_dtype(source))
+    if not model.gated_mlp:
+        # What trains on NCVC-slm-1 has the factor of its embedding apart.
+        model, parameters = unfold_scale(model, parameters)
     experiment = ExperimentConfig(name=source.resolve().name, model=model)
-    optimizer = make_optimizer(experiment.optimizer, experiment.train.steps).init(parameters)
     inputs = {"rows": "", "tokenizer": tokenizer.fingerprint}
     with replacing_directory(out) as directory, refusals_named(directory):
         _copy_tokenizer(tokenizer, directory / TOKENIZER)
+        _copy_source(source, directory / SOURCE)
         write_run(directory, experiment, inputs)
         checkpoints = Checkpoints(directory, experiment.train)
-        state = TrainState(jnp.zeros((), jnp.int32), parameters, optimizer)
-        checkpoints.save(0, state, LoopState(), Run(directory, experiment, inputs))
+        checkpoints.save_parameters(0, parameters, Run(directory, experiment, inputs))
         checkpoints.close()
     return Run(out, experiment, inputs)
 
 
-def _copy_tokenizer(tokenizer: Tokenizer, out: Path) -> None:
+def _copy_tokenizer(tokenizer: TextTokenizer, out: Path) -> None:
     with create(out, "tokenizer", {"imported_from": tokenizer.path.name}) as draft:
-        for name in (MODEL_FILE, SETTINGS_FILE, USER_DICTIONARY_FILE):
-            if (tokenizer.path / name).is_file():
-                shutil.copyfile(tokenizer.path / name, draft.path / name)
+        tokenizer.copy_files(draft.path)
+
+
+def _copy_source(source: Path, out: Path) -> None:
+    out.mkdir()
+    for name in SOURCE_FILES:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, out / name)

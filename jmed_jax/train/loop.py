@@ -22,6 +22,7 @@ from jmed_jax.models.attention_choice import choose_attention
 from jmed_jax.parallel import distributed, sharding
 from jmed_jax.parallel.mesh import make_mesh
 from jmed_jax.train.announce import announce
+from jmed_jax.train.base import check_base_is_named, read_base
 from jmed_jax.train.batches import Batches, open_training_rows
 from jmed_jax.train.checkpoint import Checkpoints, LoopState
 from jmed_jax.train.disk import refusals_named
@@ -32,7 +33,7 @@ from jmed_jax.train.metrics import MetricsLog, read_metrics
 from jmed_jax.train.profile import Profiler
 from jmed_jax.train.run import Run, enter_run
 from jmed_jax.train.scoring import Evaluation, Scores
-from jmed_jax.train.step import StepMetrics, Trainer, TrainState
+from jmed_jax.train.step import Parameters, StepMetrics, Trainer, TrainState
 from jmed_jax.train.stopping import Interrupted, StopRequest, stop_on_signals
 from jmed_jax.train.validation import Validation
 from jmed_jax.train.watchdog import Watchdog
@@ -61,13 +62,14 @@ def train(
         Interrupted: SIGINT or SIGTERM came; the run is saved.
     """
     goodput = Goodput()
+    check_base_is_named(config)
     rows, row_format, shards = open_training_rows(config)
     mesh = make_mesh(config.mesh)
     trainer = Trainer(config, mesh)
     batches = Batches(config, mesh, row_format, shards)
     validation = Validation(trainer, rows) if config.train.validate_every else None
     with enter_run(run_path, config, rows) as run, refusals_named(run_path), stop_on_signals() as stop:
-        announce(f"{config.name}: {config.model.num_parameters:,} parameters, {config.tokens_per_step:,} tokens a step")
+        announce(f"{config.name}: {_sizes(trainer)}, {config.tokens_per_step:,} tokens a step")
         attention = choose_attention(config, mesh.devices.flat[0].platform)
         announce(f"attention: {attention.name} ({attention.reason})")
         loop = Loop(trainer, run, rows, batches, goodput)
@@ -78,6 +80,13 @@ def train(
         loss = read_metrics(run_path)[-1]["loss"] if distributed.is_first() else None
     steps = config.train.steps
     return {"run": str(run_path), "steps": steps, "tokens": steps * config.tokens_per_step, "loss": loss}
+
+
+def _sizes(trainer: Trainer) -> str:
+    """`7,615,616,512 parameters`, and how many of an adapter are trained."""
+    model, lora = trainer.config.model, trainer.config.lora
+    adapter = sum(leaf.size for leaf in jax.tree.leaves(trainer.abstract_state.parameters)) if lora.rank else 0
+    return f"{model.num_parameters:,} parameters" + (f" and {adapter:,} trained beside them" if adapter else "")
 
 
 class Loop:
@@ -103,6 +112,7 @@ class Loop:
         self.pending: deque[tuple[int, StepMetrics]] = deque()
         """Steps whose metrics the host has not read."""
         self.state: TrainState
+        self.frozen: Parameters
         self.log: MetricsLog | None = None
 
     def run_steps(self, stop: StopRequest) -> None:
@@ -132,7 +142,8 @@ class Loop:
     # --- begin and end ------------------------------------------------------------------------------------------------
 
     def _begin(self) -> None:
-        state, loop_state = initial_state(self.trainer, self.run, self.checkpoints)
+        self.frozen, self.run = read_base(self.trainer, self.run)
+        state, loop_state = initial_state(self.trainer, self.run, self.checkpoints, self.frozen)
         self.guards = self._make_guards(loop_state.guards)
         self.batches.seek(loop_state.next_batch)
         self.state, self.step = state, int(state.step)
@@ -201,7 +212,7 @@ class Loop:
         if self.profiler:
             self.profiler.before(self.step + 1, self.state)
         with self.goodput.spent("step" if self.compiled else "compile"):
-            self.state, metrics = self.trainer.step(self.state, placed)
+            self.state, metrics = self.trainer.step(self.state, self.frozen, placed)
         self.compiled = True
         self.step += 1
         self.pending.append((self.step, metrics))
@@ -244,7 +255,7 @@ class Loop:
         # In this order: what is written for a step is there before its checkpoint, or made up for when it is restored.
         if self.validation and self._validation_is_due():
             with self.goodput.spent("validation"), self.watchdog.paused():
-                measured = self.validation.measure(self.state.parameters)
+                measured = self.validation.measure(self.state.parameters, self.frozen)
             if self.log:
                 self.log.write_validation(self.step, measured)
         if self.step == self.config.train.steps or self.checkpoints.due(self.step):
@@ -264,7 +275,8 @@ class Loop:
 
     def _evaluate(self, scores: Scores) -> None:
         with self.goodput.spent("evaluation"):
-            scores.measure(self.state.parameters, self.step, self.step * self.config.tokens_per_step)
+            parameters = self.trainer.merged(self.state.parameters, self.frozen)
+            scores.measure(parameters, self.step, self.step * self.config.tokens_per_step)
 
     def _save(self) -> None:
         with self.goodput.spent("checkpoint"), self.watchdog.paused():
@@ -280,7 +292,7 @@ class Loop:
         with self.goodput.spent("checkpoint"), self.watchdog.paused():
             self.pending.clear()
             self.checkpoints.delete_from(rewind.before_step)
-            self.state, loop_state = initial_state(self.trainer, self.run, self.checkpoints)
+            self.state, loop_state = initial_state(self.trainer, self.run, self.checkpoints, self.frozen)
             self.guards.rewound(loop_state.guards)
             self.step = self.saved_step = int(self.state.step)
             if self.log:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from jmed_jax.config import ExperimentConfig
+from jmed_jax.hardware import find
 from jmed_jax.jsonl import read_jsonl
 from jmed_jax.progress import say
 from jmed_jax.train.board import Board
@@ -21,32 +22,24 @@ from jmed_jax.train.step_lines import StepLines
 CURVES = ("loss", "lr", "grad_norm", "bits_per_byte", "tokens_per_s", "tokens_per_s_device", "mfu", "skipped")
 """What of a line TensorBoard draws."""
 
-# Dense bf16 peak, FLOP/s a chip, by the beginning of JAX's device_kind (vendors' data sheets).
-PEAK_FLOPS = {
-    "TPU v4": 275e12,
-    "TPU v5 lite": 197e12,
-    "TPU v5e": 197e12,
-    "TPU v5": 459e12,
-    "TPU v6 lite": 918e12,
-    "TPU v6e": 918e12,
-    "NVIDIA A100": 312e12,
-    "NVIDIA H100": 989e12,
-    "NVIDIA H200": 989e12,
-    "NVIDIA RTX 6000 Ada": 364e12,
-}
-
 
 def device_peak_flops() -> tuple[float, str]:
     """FLOP/s of one device and where the figure comes from; a device that is in no table is measured."""
-    kind = jax.devices()[0].device_kind
-    for name in sorted(PEAK_FLOPS, key=len, reverse=True):
-        if kind.startswith(name):
-            return PEAK_FLOPS[name], f"data sheet of {name}"
-    return _measure_matmul_flops() / jax.local_device_count(), f"float32 matrix product measured on this {kind}"
+    device = jax.devices()[0]
+    hardware = find(device.device_kind)
+    if hardware:
+        return hardware.peak_flops, f"data sheet of {hardware.name}"
+    on_cpu = device.platform == "cpu"
+    dtype = jnp.dtype("float32" if on_cpu else "bfloat16")
+    # Virtual devices share the cores of one CPU.
+    flops = _measure_matmul_flops(dtype) / (jax.local_device_count() if on_cpu else 1)
+    return flops, f"{dtype.name} matrix product measured on this {device.device_kind}"
 
 
-def _measure_matmul_flops(size: int = 1024, repeats: int = 5) -> float:
-    x = jnp.ones((size, size), jnp.float32)
+def _measure_matmul_flops(dtype: jnp.dtype, repeats: int = 5) -> float:
+    """FLOP/s of a product that fills the device and takes milliseconds."""
+    size = 1024 if dtype == jnp.float32 else 8192
+    x = jnp.ones((size, size), dtype)
     product = jax.jit(jnp.dot)
     product(x, x).block_until_ready()
     best = math.inf
@@ -74,9 +67,10 @@ class MetricsLog:
         self.goodput = goodput
         peak, source = device_peak_flops()
         self.peak_flops = peak * jax.device_count()
-        self.flops_per_token = config.model.flops_per_token(config.model.context_length)
+        self.flops_per_token = config.flops_per_token
+        products = 4 if config.lora.rank else 6  # frozen weights have no gradient of their own
         say(
-            f"MFU = tokens/s × (6·P + 6·L·T·N·H = {self.flops_per_token:.3g} FLOPs a token) "
+            f"MFU = tokens/s × ({products}·P + 6·L·T·N·H = {self.flops_per_token:.3g} FLOPs a token) "
             f"/ ({jax.device_count()} × {peak:.3g} FLOP/s, {source})"
         )
         self.run = run

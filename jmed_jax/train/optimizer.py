@@ -9,10 +9,12 @@ import optax
 from jax import Array
 
 from jmed_jax.config import OptimizerConfig
+from jmed_jax.models.noise import hashed_bits, scramble
 from jmed_jax.parallel.sharding import path_name
 
-# Norm scales, biases and the token embedding. An untied head is a projection like any other.
-_UNDECAYED = re.compile(r"(^|\.)(scale|bias|embedding)$")
+# Norm scales, biases, the token embedding, and the magnitudes of adapters, which are scales. An untied head is a
+# projection like any other.
+_UNDECAYED = re.compile(r"(^|\.)(scale|bias|embedding|magnitude)$")
 
 
 def learning_rate(config: OptimizerConfig, steps: int) -> optax.Schedule:
@@ -95,27 +97,19 @@ def with_bfloat16_moments(adam: optax.GradientTransformation) -> optax.GradientT
 
 def _round_at_random(tree: Any, count: Array) -> Any:
     leaves, structure = jax.tree.flatten(tree)
-    seeds = [_scramble(_scramble(count.astype(jnp.uint32)) + jnp.uint32(i)) for i in range(len(leaves))]
+    seeds = [scramble(scramble(count.astype(jnp.uint32)) + jnp.uint32(i)) for i in range(len(leaves))]
     return jax.tree.unflatten(structure, [stochastic_round(*pair) for pair in zip(leaves, seeds, strict=True)])
 
 
 def stochastic_round(x: Array, seed: Array) -> Array:
     """float32 to one of the two nearest bfloat16 numbers, each with the probability that makes the mean x.
 
-    The noise is a hash of position and seed (uint32): unlike `jax.random.bits` it fuses with what is around it, where
-    the bits of a whole tree of moments would take as much memory as the moments save.
+    The noise is hashed: the bits of a whole tree of moments would take as much memory as the moments save.
+
+    Args:
+        seed: uint32 scalar.
     """
-    index = jnp.zeros(x.shape, jnp.uint32)
-    for axis, size in enumerate(x.shape):
-        index = index * jnp.uint32(size) + jax.lax.broadcasted_iota(jnp.uint32, x.shape, axis)
     # bfloat16 is the upper half of float32: a random lower half carries into it as often as the lost half is large.
-    noise = _scramble(_scramble(index) + seed) & jnp.uint32(0xFFFF)
+    noise = hashed_bits(x.shape, seed) & jnp.uint32(0xFFFF)
     upper = ((jax.lax.bitcast_convert_type(x, jnp.uint32) + noise) >> 16).astype(jnp.uint16)
     return jax.lax.bitcast_convert_type(upper, jnp.bfloat16)
-
-
-def _scramble(x: Array) -> Array:
-    """A bijection of 32-bit numbers with little bias ("lowbias32", found by C. Wellons' hash-prospector)."""
-    x = (x ^ (x >> 16)) * jnp.uint32(0x7FEB352D)
-    x = (x ^ (x >> 15)) * jnp.uint32(0x846CA68B)
-    return x ^ (x >> 16)

@@ -19,13 +19,17 @@ from jmed_jax.data.loader import Batch
 from jmed_jax.models.attention import CausalAttention, causal_attention
 from jmed_jax.models.attention_choice import make_attention
 from jmed_jax.models.decoder import Decoder, abstract_parameters, initialize_parameters, neftune_noise
+from jmed_jax.models.lora import attach, detach, initialize_adapter, merge
 from jmed_jax.parallel import sharding
 from jmed_jax.parallel.mesh import BATCH_AXES
 from jmed_jax.train.loss import LossSums, chunked_cross_entropy, next_token_targets
 from jmed_jax.train.optimizer import learning_rate, make_optimizer, updates_applied
 
 Parameters = Any
-"""Plain nested dictionaries of float32 arrays."""
+"""Plain nested dictionaries of arrays."""
+
+NOTHING: Parameters = {}
+"""What is frozen where every parameter is trained."""
 
 
 class TrainState(NamedTuple):
@@ -34,6 +38,7 @@ class TrainState(NamedTuple):
     step: Any
     """Finished steps, int32 scalar."""
     parameters: Parameters
+    """Those that are trained, float32: all, or an adapter."""
     optimizer: Any
 
 
@@ -71,6 +76,7 @@ def loss_sums(
     """Loss of one pass [B, T], with dropout and NEFTune as configured; at rate 0 the key does nothing.
 
     Args:
+        parameters: all, an adapter attached.
         mesh: over whose data-parallel devices the rows are split; None is one device.
         attention: `Trainer.attention`.
     """
@@ -87,9 +93,18 @@ def loss_sums(
         remat=config.train.remat,
         attention=attention,
         constrain=partial(_rows_over_devices, mesh),
+        unroll=_unrolls(config, mesh),
     )
     targets_BT, weights_BT = next_token_targets(batch.tokens, batch.loss_mask)
     return chunked_cross_entropy(x_BTD, decoder.output_kernel(), targets_BT, weights_BT, config.train.loss_chunk, mesh)
+
+
+def _unrolls(config: ExperimentConfig, mesh: Mesh | None) -> bool:
+    """Whether layers follow each other in the program: on CPUs, where a loop copies what it keeps of each layer (12 %).
+
+    Elsewhere a loop costs nothing and compiles faster; and remat needs one (`models/remat.py`).
+    """
+    return mesh is not None and mesh.devices.flat[0].platform == "cpu" and config.train.remat == "none"
 
 
 def _rows_over_devices(mesh: Mesh | None, x_BTD: Array) -> Array:
@@ -107,6 +122,7 @@ def accumulate_gradients(
     batch: Batch,
     key: Array,
     *,
+    frozen: Parameters = NOTHING,
     mesh: Mesh | None = None,
     attention: CausalAttention = causal_attention,
 ) -> tuple[LossSums, Parameters]:
@@ -114,11 +130,16 @@ def accumulate_gradients(
 
     Gradients are summed and divided once by the number of targets of the whole step: a mean a pass would weigh tokens
     of short answers more than those of long ones.
+
+    Args:
+        parameters: those whose gradient is wanted.
+        frozen: the others.
     """
 
     def loss_of(parameters: Parameters, passed: Batch, index: Array) -> tuple[Array, LossSums]:
         pass_key = jax.random.fold_in(key, index)
-        sums = loss_sums(graphdef, config, parameters, passed, pass_key, mesh=mesh, attention=attention)
+        whole = attach(frozen, parameters)
+        sums = loss_sums(graphdef, config, whole, passed, pass_key, mesh=mesh, attention=attention)
         return sums.loss, sums
 
     gradient_of = jax.value_and_grad(loss_of, has_aux=True)
@@ -177,8 +198,11 @@ class Trainer:
         self.attention = make_attention(config, mesh, batch_axes=BATCH_AXES, head_axis="tensor")
         self.optimizer = make_optimizer(config.optimizer, config.train.steps)
         self.learning_rate = learning_rate(config.optimizer, config.train.steps)
-        self.graphdef, abstract = abstract_parameters(config.model)
-        self.abstract_state = jax.eval_shape(self._state_of, nnx.to_pure_dict(abstract))
+        self.graphdef, abstract = abstract_parameters(config.model, config.lora)
+        whole = nnx.to_pure_dict(abstract)
+        self.abstract_frozen: Parameters
+        self.abstract_frozen, trained = detach(whole) if config.lora.rank else (NOTHING, whole)
+        self.abstract_state = jax.eval_shape(self._state_of, trained)
         replicated = NamedSharding(mesh, PartitionSpec())
         parameter_rules = sharding.parameter_rules(config.mesh)
         optimizer_rules = sharding.optimizer_rules(config.mesh)
@@ -188,14 +212,16 @@ class Trainer:
             sharding.tree_shardings(self.abstract_state.parameters, parameter_rules, mesh),
             sharding.tree_shardings(self.abstract_state.optimizer, optimizer_rules, mesh),
         )
+        self.frozen_shardings = sharding.tree_shardings(self.abstract_frozen, parameter_rules, mesh)
         self.batch_sharding = sharding.batch_sharding(mesh, leading=1)
         self.abstract_batch = self._abstract_batch()
         leaves = jax.tree_util.tree_leaves_with_path(self.abstract_state.parameters)
         self.parameter_names = tuple(sharding.path_name(path) for path, _ in leaves)
         self.layer_names = layer_names(self.abstract_state.parameters)
-        self.step: Callable[[TrainState, Batch], tuple[TrainState, StepMetrics]] = jax.jit(
+        # The frozen parameters are neither given away nor returned: they stay where they are.
+        self.step: Callable[[TrainState, Parameters, Batch], tuple[TrainState, StepMetrics]] = jax.jit(
             self._step,
-            in_shardings=(self.state_shardings, self.batch_sharding),
+            in_shardings=(self.state_shardings, self.frozen_shardings, self.batch_sharding),
             out_shardings=(self.state_shardings, replicated),
             donate_argnums=0,
         )
@@ -203,17 +229,33 @@ class Trainer:
     def _state_of(self, parameters: Parameters) -> TrainState:
         return TrainState(jnp.zeros((), jnp.int32), parameters, self.optimizer.init(parameters))
 
-    def fresh_state(self) -> TrainState:
-        """Freshly initialised state, made sharded: nothing exists unsharded at any moment."""
+    def fresh_state(self, frozen: Parameters = NOTHING) -> TrainState:
+        """Freshly initialised state, made sharded: nothing exists unsharded at any moment.
 
-        def make() -> TrainState:
-            return self._state_of(nnx.to_pure_dict(initialize_parameters(self.config.model, self.config.train.seed)))
+        Args:
+            frozen: what the adapter is trained beside.
+        """
+        model, lora, seed = self.config.model, self.config.lora, self.config.train.seed
 
-        return jax.jit(make, out_shardings=self.state_shardings)()
+        def make(frozen: Parameters) -> TrainState:
+            if lora.rank:
+                return self._state_of(initialize_adapter(model, lora, seed, frozen))
+            return self._state_of(nnx.to_pure_dict(initialize_parameters(model, seed)))
+
+        return jax.jit(make, out_shardings=self.state_shardings)(frozen)
 
     def state_from(self, parameters: Parameters) -> TrainState:
         """Step 0 with given parameters and a fresh optimiser."""
         return jax.jit(self._state_of, out_shardings=self.state_shardings)(parameters)
+
+    def merged(self, parameters: Parameters, frozen: Parameters) -> Parameters:
+        """The parameters of the plain decoder that computes the same: with an adapter, a copy of all of them."""
+        if not self.config.lora.rank:
+            return parameters
+        _, abstract = abstract_parameters(self.config.model)
+        rules = sharding.parameter_rules(self.config.mesh)
+        shardings = sharding.tree_shardings(nnx.to_pure_dict(abstract), rules, self.mesh)
+        return jax.jit(partial(merge, lora=self.config.lora), out_shardings=shardings)(frozen, parameters)
 
     def place(self, batch: Batch) -> Batch:
         """This process's rows as global arrays."""
@@ -225,11 +267,18 @@ class Trainer:
         dtypes = Batch(jnp.int32, jnp.int32, jnp.bool_)
         return jax.tree.map(lambda dtype: jax.ShapeDtypeStruct(shape, dtype, sharding=self.batch_sharding), dtypes)
 
-    def _step(self, state: TrainState, batch: Batch) -> tuple[TrainState, StepMetrics]:
+    def _step(self, state: TrainState, frozen: Parameters, batch: Batch) -> tuple[TrainState, StepMetrics]:
         # No generator state to save: the key of a step follows from seed and step.
         key = jax.random.fold_in(jax.random.key(self.config.train.seed), state.step)
         sums, gradients = accumulate_gradients(
-            self.graphdef, self.config, state.parameters, batch, key, mesh=self.mesh, attention=self.attention
+            self.graphdef,
+            self.config,
+            state.parameters,
+            batch,
+            key,
+            frozen=frozen,
+            mesh=self.mesh,
+            attention=self.attention,
         )
         gradients = jax.lax.with_sharding_constraint(gradients, self.gradient_shardings)
         loss = sums.loss / jnp.maximum(sums.tokens, 1.0)

@@ -20,6 +20,7 @@ from jmed_jax.data.loader import Batch
 from jmed_jax.data.rows import RowFormat
 from jmed_jax.errors import InputError
 from jmed_jax.models.decoder import abstract_parameters
+from jmed_jax.models.lora import attach
 from jmed_jax.parallel import sharding
 from jmed_jax.train.batches import open_fitting_rows
 from jmed_jax.train.loss import LossSums
@@ -52,17 +53,17 @@ class Validation:
         replicated = NamedSharding(trainer.mesh, PartitionSpec())
         quiet = without_noise(trainer.config)
         # The graph holds the dropout rates.
-        graphdef, _ = abstract_parameters(quiet.model)
+        graphdef, _ = abstract_parameters(quiet.model, quiet.lora)
 
-        def sums(parameters: Parameters, batch: Batch) -> LossSums:
+        def sums(parameters: Parameters, frozen: Parameters, batch: Batch) -> LossSums:
             one_pass = jax.tree.map(lambda a: a[0], batch)
-            key = jax.random.key(0)
-            return loss_sums(graphdef, quiet, parameters, one_pass, key, mesh=trainer.mesh, attention=trainer.attention)
+            whole, key = attach(frozen, parameters), jax.random.key(0)
+            return loss_sums(graphdef, quiet, whole, one_pass, key, mesh=trainer.mesh, attention=trainer.attention)
 
-        shardings = (trainer.state_shardings.parameters, trainer.batch_sharding)
+        shardings = (trainer.state_shardings.parameters, trainer.frozen_shardings, trainer.batch_sharding)
         return jax.jit(sums, in_shardings=shardings, out_shardings=replicated)
 
-    def measure(self, parameters: Parameters) -> dict[str, float]:
+    def measure(self, parameters: Parameters, frozen: Parameters) -> dict[str, float]:
         """`loss` (nats a target), `bits_per_byte`, `targets`, `rows`. A collective call.
 
         Bits a byte by the mean bytes a target of all validation rows.
@@ -70,7 +71,9 @@ class Validation:
         zero = jnp.zeros((), jnp.float32)
         total = LossSums(zero, zero)
         for batch in self._batches():
-            total = jax.tree.map(jnp.add, total, self._sums(parameters, self.trainer.place(batch)))
+            total = jax.tree.map(jnp.add, total, self._sums(parameters, frozen, self.trainer.place(batch)))
+            # One pass at a time: the CPU devices of a process wait for each other for ever where programs overlap.
+            jax.block_until_ready(total)
         loss_sum, targets = (float(value) for value in jax.device_get(total))
         loss = loss_sum / max(targets, 1.0)
         bits_per_byte = loss / math.log(2) / self.bytes_per_target
@@ -104,5 +107,6 @@ def without_noise(config: ExperimentConfig) -> ExperimentConfig:
     return replace(
         config,
         model=replace(config.model, attention_dropout=0.0, residual_dropout=0.0),
+        lora=replace(config.lora, dropout=0.0),
         train=replace(config.train, neftune_alpha=0.0),
     )

@@ -137,7 +137,7 @@ def test_train_takes_overrides_before_and_after_the_file(workshop: Workshop, ask
 def test_train_echoes_the_configuration(workshop: Workshop, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["train", workshop["tiny.py"], "--run", str(tmp_path / "run"), "--optimizer.beta2", "0.9"])
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split()[0] for line in lines[:7]] == [field.name for field in dataclasses.fields(ExperimentConfig)]
+    assert [line.split()[0] for line in lines[:8]] == [field.name for field in dataclasses.fields(ExperimentConfig)]
     assert " beta2=0.9 " in lines[3]
 
 

@@ -7,7 +7,8 @@ from jmed_jax.cli import main
 from jmed_jax.plan import compiled
 from tests.cli.conftest import CONFIG
 
-PAPER = str(Path(__file__).parents[2] / "configs" / "ncvc_slm_1b.py")
+CONFIGS = Path(__file__).parents[2] / "configs"
+PAPER, SEVEN = str(CONFIGS / "ncvc_slm_1b.py"), str(CONFIGS / "jmedllm_7b_mpeft.py")
 CONTRACT = ("parameters", "bytes_per_device", "fits", "flops_per_step", "step_seconds", "mfu_assumed", "source")
 
 
@@ -52,9 +53,28 @@ def test_search_shows_what_fits(capsys: pytest.CaptureFixture[str]) -> None:
     assert plan["search"][0]["flags"] == plan["flags"]
 
 
+def test_inference_shows_every_card(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", SEVEN, "--inference", "--batch", "8", "--length", "4096", "--json"]) == 0
+    *lines, last = capsys.readouterr().out.splitlines()
+    plan = json.loads(last)
+    assert (plan["name"], plan["batch"], plan["length"]) == ("jmedllm_7b_mpeft", 8, 4096)
+    assert {row["device"] for row in plan["devices"]} >= {"rtx4090", "l4", "h100", "v5e"}
+    assert any(line.split()[:2] == ["rtx4090", "nf4"] for line in lines)
+
+
+@pytest.mark.usefixtures("without_plugins")
+def test_an_adapter_is_planned_beside_its_frozen_base(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["plan", SEVEN, "--topology", "rtx4090x1", "--lora.base", "nf4", "--data.batch-size", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "jmedllm_7b_mpeft: 7,615,616,512 parameters, 40,370,176 trained"
+    assert any(line.split() == ["frozen", "5.17", "GiB"] for line in lines)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--inference", "--topology", "h100x8"], "--topology is for training"),
+        (["--batch", "2"], "--batch and --length are of --inference"),
         (["--topology", "v5e-16"], "a slice is named by its chips along each axis, as v5e:4x4, v5e:16x16."),
         (["--topology", "cpu:4", "--devices", "4"], "--devices is for an estimate without --topology"),
         (["--search"], "--search needs --topology NAME"),

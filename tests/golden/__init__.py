@@ -49,7 +49,7 @@ def golden_losses() -> list[float]:
     state = trainer.fresh_state()
     losses = []
     for step in range(STEPS):
-        state, metrics = trainer.step(state, trainer.place(synthetic_batch(config, step % BATCHES)))
+        state, metrics = trainer.step(state, {}, trainer.place(synthetic_batch(config, step % BATCHES)))
         losses.append(float(metrics.loss))
     return losses
 

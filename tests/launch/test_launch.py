@@ -1,4 +1,4 @@
-"""The launchers' dry runs: well-formed scripts, valid manifests, and in the end always the same `jmed train`."""
+"""The dry runs of the launchers: well-formed scripts, valid manifests, and in the end one `jmed train` (or vLLM)."""
 
 import os
 import re
@@ -36,7 +36,8 @@ def job_set(script: str, *options: str, **settings: str) -> JobSet:
 
 
 def test_there_is_one_file_for_each_place() -> None:
-    assert {path.stem for path in SCRIPTS} == {"local", "slurm", "tpu_pod", "kubernetes_gpu", "kubernetes_tpu"}
+    training = {"local", "slurm", "tpu_pod", "kubernetes_gpu", "kubernetes_tpu"}
+    assert {path.stem for path in SCRIPTS} == training | {"serve_vllm"}
     assert all(os.access(path, os.X_OK) for path in SCRIPTS)
 
 
@@ -170,6 +171,23 @@ def test_kubernetes_starts_again_but_not_after_bad_input(script: str) -> None:
     assert (rule.action, rule.onJobFailureReasons) == ("FailJobSet", ["PodFailurePolicy"])
     (pod_rule,) = spec.replicatedJobs[0].template.spec.podFailurePolicy.rules
     assert (pod_rule.action, pod_rule.onExitCodes.values) == ("FailJob", [2])
+
+
+def test_serving_names_the_model_and_its_adapters() -> None:
+    words = shlex.split(run("serve_vllm.sh", "--dry-run", "--seed", "7", MODEL="/data/my model", PORT="8001"))
+    assert words[:3] == ["vllm", "serve", "/data/my model"]
+    assert words[words.index("--port") + 1] == "8001"
+    assert "--enable-lora" not in words
+    assert words[-2:] == ["--seed", "7"]
+    words = shlex.split(run("serve_vllm.sh", "--dry-run", "--seed", "7", ADAPTERS="ja=/a/ja en=/a/en"))
+    assert "--enable-lora" in words
+    modules = words.index("--lora-modules")
+    assert words[modules + 1 :] == ["ja=/a/ja", "en=/a/en", "--seed", "7"]
+
+
+def test_serving_refuses_an_adapter_without_a_name() -> None:
+    message = run("serve_vllm.sh", "--dry-run", code=2, ADAPTERS="ja=/a/ja /a/en")
+    assert message == "error: ADAPTERS: /a/en is not NAME=DIR\n"
 
 
 def test_the_schema_refuses_what_the_api_does_not_have() -> None:

@@ -103,7 +103,7 @@ def test_a_document_of_one_token_sees_itself_alone(attention: CausalAttention) -
 
 @pytest.mark.parametrize("attention", IMPLEMENTATIONS)
 def test_dropout_acts_on_the_weights_and_only_with_a_key(attention: CausalAttention) -> None:
-    q, k, _ = random_qkv(12)
+    q, k, _ = random_qkv(12, batch=16)
     # With values of one, the output is the sum of the kept weights.
     ones = jnp.ones_like(k)
     without = run(attention, q, k, ones, dropout_rate=0.5)

@@ -192,6 +192,16 @@ def test_remat_changes_neither_loss_nor_gradients(remat: decoder.Remat) -> None:
     )
 
 
+def test_layers_in_sequence_do_what_a_loop_over_them_does() -> None:
+    model = make(replace(MODEL, attention_dropout=0.1, residual_dropout=0.1))
+    x_BTD = model.embed(random_tokens(), jnp.float32)
+
+    def transform(unroll: bool) -> Array:
+        return model.transform(x_BTD, dropout_key=jax.random.key(5), unroll=unroll)
+
+    np.testing.assert_allclose(transform(True), transform(False), atol=1e-5)
+
+
 def test_every_dropout_of_a_step_draws_from_its_own_key(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[int, ...]] = []
 

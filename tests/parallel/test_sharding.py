@@ -36,7 +36,7 @@ def train_steps(config: MeshConfig, mesh: Mesh) -> tuple[list[float], TrainState
     state = trainer.fresh_state()
     losses = []
     for step in range(STEPS):
-        state, metrics = trainer.step(state, trainer.place(tiny.random_batch(seed=step)))
+        state, metrics = trainer.step(state, {}, trainer.place(tiny.random_batch(seed=step)))
         losses.append(float(metrics.loss))
     return losses, state
 
@@ -85,7 +85,8 @@ def bytes_a_device(config: MeshConfig) -> tuple[float, float]:
     # Wide enough for the parameters to outweigh the activations.
     model = replace(tiny.MODEL, hidden_size=128, mlp_size=512, num_layers=4, vocab_size=512)
     trainer = Trainer(replace(tiny.experiment(), mesh=config, model=model), make_mesh(config))
-    memory = trainer.step.lower(trainer.abstract_state, trainer.abstract_batch).compile().memory_analysis()
+    lowered = trainer.step.lower(trainer.abstract_state, trainer.abstract_frozen, trainer.abstract_batch)
+    memory = lowered.compile().memory_analysis()
     size = 4 * model.num_parameters
     return memory.argument_size_in_bytes / size, memory.temp_size_in_bytes / size
 

@@ -5,16 +5,18 @@ from pathlib import Path
 import jax
 import pytest
 
-from jmed_jax.config import DataConfig, ExperimentConfig, MeshConfig, ModelConfig, TrainConfig, load_config
+from jmed_jax.config import DataConfig, ExperimentConfig, LoraConfig, MeshConfig, ModelConfig, TrainConfig, load_config
 from jmed_jax.errors import InputError
+from jmed_jax.hardware import GIB
 from jmed_jax.parallel.mesh import make_mesh
 from jmed_jax.plan.estimate import estimate
-from jmed_jax.plan.hardware import GIB
 from jmed_jax.plan.memory import bytes_per_device, mesh_shape
 from jmed_jax.train.step import Trainer
 from tests import tiny
 
-PAPER = load_config(Path(__file__).parents[2] / "configs" / "ncvc_slm_1b.py", ExperimentConfig)
+CONFIGS = Path(__file__).parents[2] / "configs"
+PAPER = load_config(CONFIGS / "ncvc_slm_1b.py", ExperimentConfig)
+MPEFT = load_config(CONFIGS / "jmedllm_7b_mpeft.py", ExperimentConfig)
 MESHES = [
     MeshConfig("ddp"),
     MeshConfig("ddp", fsdp=2, tensor=2),
@@ -43,6 +45,46 @@ def test_state_is_what_the_trainer_places(mesh: MeshConfig, model: ModelConfig) 
     assert needed["gradients"] == largest_shard_bytes(abstract.parameters, trainer.gradient_shardings)
     # Optax counts its steps twice, in four bytes each.
     assert needed["optimizer"] == pytest.approx(largest_shard_bytes(abstract.optimizer, shardings.optimizer), abs=8)
+
+
+@pytest.mark.parametrize("mesh", MESHES, ids=lambda mesh: f"{mesh.mode}-{mesh.fsdp}-{mesh.tensor}")
+@pytest.mark.parametrize(
+    "lora",
+    [
+        LoraConfig(rank=4),
+        LoraConfig(rank=3, base="float32", dora=True, targets=("q_proj", "down_proj")),
+        LoraConfig(rank=4, base="int8"),
+        LoraConfig(rank=4, base="nf4"),
+    ],
+    ids=lambda lora: lora.base,
+)
+def test_adapter_and_frozen_base_are_what_the_trainer_places(mesh: MeshConfig, lora: LoraConfig) -> None:
+    model = replace(tiny.MODEL, gated_mlp=True, qkv_bias=True, hidden_size=128, mlp_size=256, head_dim=32)
+    config = replace(tiny.experiment(), mesh=mesh, model=model, lora=lora)
+    trainer = Trainer(config, make_mesh(mesh))
+    needed = bytes_per_device(config, mesh_shape(mesh, jax.device_count()))
+    abstract, shardings = trainer.abstract_state, trainer.state_shardings
+    assert needed["frozen"] == largest_shard_bytes(trainer.abstract_frozen, trainer.frozen_shardings)
+    assert needed["parameters"] == largest_shard_bytes(abstract.parameters, shardings.parameters)
+    assert needed["gradients"] == largest_shard_bytes(abstract.parameters, trainer.gradient_shardings)
+    assert needed["optimizer"] == pytest.approx(largest_shard_bytes(abstract.optimizer, shardings.optimizer), abs=8)
+    assert estimate(config, devices=8)["trained_parameters"] == sum(
+        leaf.size for leaf in jax.tree.leaves(abstract.parameters)
+    )
+
+
+def test_an_adapter_of_seven_billion_trains_on_a_card_of_24_gb() -> None:
+    one = replace(MPEFT, data=replace(MPEFT.data, batch_size=1, accumulation=8))
+
+    def total(base: str) -> float:
+        config = replace(one, lora=replace(one.lora, base=base))  # type: ignore[arg-type]
+        return estimate(config, devices=1)["bytes_per_device"]["total"] / GIB
+
+    assert 30 < total("float32") < 34
+    assert total("nf4") < total("int8") < total("bfloat16") < 0.9 * 24e9 / GIB
+    # 4 · P instead of 6 · P.
+    plan = estimate(one, devices=1)
+    assert plan["flops_per_step"] == plan["tokens_per_step"] * one.model.flops_per_token(2048, frozen=True)
 
 
 def test_the_papers_run() -> None:
@@ -98,7 +140,11 @@ def test_one_device_is_close_to_what_xla_says() -> None:
     train = TrainConfig(steps=1, compute_dtype="float32", remat="full")
     config = ExperimentConfig("small", replace(model, vocab_size=512), DataConfig(batch_size=8), train=train)
     trainer = Trainer(config, tiny.one_device_mesh())
-    memory = trainer.step.lower(trainer.abstract_state, trainer.abstract_batch).compile().memory_analysis()
+    memory = (
+        trainer.step.lower(trainer.abstract_state, trainer.abstract_frozen, trainer.abstract_batch)
+        .compile()
+        .memory_analysis()
+    )
     measured = memory.argument_size_in_bytes + memory.temp_size_in_bytes
     assert estimate(config, devices=1)["bytes_per_device"]["total"] == pytest.approx(measured, rel=0.4)
 

@@ -6,8 +6,8 @@ import pytest
 
 from jmed_jax.config import DataConfig, ExperimentConfig, load_config
 from jmed_jax.errors import InputError
+from jmed_jax.hardware import GIB
 from jmed_jax.plan import search as module
-from jmed_jax.plan.hardware import GIB
 from jmed_jax.plan.memory import USABLE_SHARE
 from jmed_jax.plan.search import COMPILED, SHOWN, search
 from jmed_jax.plan.topology import parse_topology

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from jmed_jax.config import ExperimentConfig, load_config
+from jmed_jax.hardware import GIB
 from jmed_jax.plan import training_plan
 from jmed_jax.plan.compiled import Unavailable
-from jmed_jax.plan.hardware import GIB
 from jmed_jax.plan.memory import MeshShape
 from jmed_jax.plan.placement import place
 from jmed_jax.plan.roofline import flops_with_recomputation, memory_traffic
@@ -16,7 +16,7 @@ from jmed_jax.plan.training_plan import compiled_plan, estimated_plan
 
 PAPER = load_config(Path(__file__).parents[2] / "configs" / "ncvc_slm_1b.py", ExperimentConfig)
 ADA = parse_topology("rtx6000adax4")
-STATE = {"parameters": 4 * GIB, "gradients": GIB, "optimizer": 2 * GIB}
+STATE = {"frozen": 0, "parameters": 4 * GIB, "gradients": GIB, "optimizer": 2 * GIB}
 
 
 def remat(policy: str) -> ExperimentConfig:

@@ -46,7 +46,7 @@ def make_trainer(mode: str, *, data: int = 1, fsdp: int = 1, tensor: int = 1) ->
 def train(trainer: Trainer, state: TrainState, steps: range) -> tuple[TrainState, list[float]]:
     losses = []
     for step in steps:
-        state, metrics = trainer.step(state, trainer.place(tiny.random_batch(seed=step)))
+        state, metrics = trainer.step(state, {}, trainer.place(tiny.random_batch(seed=step)))
         losses.append(float(metrics.loss))
     return state, losses
 

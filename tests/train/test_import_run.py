@@ -47,7 +47,7 @@ def test_the_checkpoint_is_of_step_0(exported: Path, tmp_path: Path) -> None:
 
 def test_damaged_weights_leave_nothing_behind(exported: Path, tmp_path: Path) -> None:
     (exported / "model.safetensors").write_bytes(b"not weights")
-    with pytest.raises(InputError, match="missing or damaged"):
+    with pytest.raises(InputError, match="truncated"):
         import_run(exported, tmp_path / "run")
     assert {path.name for path in tmp_path.iterdir()} == {"tokenizer", "model"}
 

@@ -39,7 +39,7 @@ def begin(path: Path, config: ExperimentConfig, tokenizer: str = "tiny") -> tupl
     """What a new run at `path` begins with."""
     run, checkpoints = begin_run(path, config, tokenizer)
     try:
-        return initial_state(trainer_of(config), run, checkpoints)
+        return initial_state(trainer_of(config), run, checkpoints, {})
     finally:
         checkpoints.close()
 
@@ -70,7 +70,7 @@ def test_the_own_checkpoint_comes_first(tmp_path: Path) -> None:
     config = from_(tmp_path / "other")
     run = save(tmp_path / "run", config, 3.0, 4)
     checkpoints = Checkpoints(run.path, config.train)
-    state, loop_state = initial_state(trainer_of(config), run, checkpoints)
+    state, loop_state = initial_state(trainer_of(config), run, checkpoints, {})
     checkpoints.close()
     assert values(state) == {3.0}
     assert int(state.step) == 4 and loop_state == LoopState(4, 7, {"skipped": 1})

@@ -128,7 +128,11 @@ def tree_bytes(tree: Any) -> int:
 
 def compiled_memory(config: ExperimentConfig) -> Any:
     trainer = Trainer(config, tiny.one_device_mesh())
-    return trainer.step.lower(trainer.abstract_state, trainer.abstract_batch).compile().memory_analysis()
+    return (
+        trainer.step.lower(trainer.abstract_state, trainer.abstract_frozen, trainer.abstract_batch)
+        .compile()
+        .memory_analysis()
+    )
 
 
 @pytest.mark.parametrize("statistics_every", [0, 10])
@@ -172,7 +176,9 @@ def test_devices_split_the_rows_and_sum_the_head_s_gradient_once(mode: Any) -> N
     mesh = MeshConfig(mode=mode, data=1, fsdp=8)
     config = replace(tiny.experiment(batch_size=8, loss_chunk=8), mesh=mesh)
     trainer = Trainer(config, make_mesh(mesh))
-    text = trainer.step.lower(trainer.abstract_state, trainer.abstract_batch).compile().as_text()
+    text = (
+        trainer.step.lower(trainer.abstract_state, trainer.abstract_frozen, trainer.abstract_batch).compile().as_text()
+    )
     B, T, D = config.data.batch_size, config.model.context_length, config.model.hidden_size
     assert f"f32[{B},{T},{D}]" not in text
     assert f"f32[{B // 8},{T},{D}]" in text

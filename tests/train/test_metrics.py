@@ -188,11 +188,13 @@ def test_format_seconds(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
 
 
-def test_peaks_are_found_by_the_longest_name_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_peak_is_the_data_sheets_or_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     class Device:
         device_kind = "TPU v5 lite"
+        platform = "tpu"
 
     monkeypatch.setattr(metrics.jax, "devices", lambda: [Device()])
-    assert metrics.device_peak_flops() == (197e12, "data sheet of TPU v5 lite")
-    Device.device_kind = "TPU v5p"
-    assert metrics.device_peak_flops()[0] == 459e12
+    monkeypatch.setattr(metrics, "_measure_matmul_flops", lambda dtype: {"bfloat16": 1e12}[dtype.name])
+    assert metrics.device_peak_flops() == (197e12, "data sheet of v5e")
+    Device.device_kind = "NVIDIA H100 PCIe"
+    assert metrics.device_peak_flops() == (1e12, "bfloat16 matrix product measured on this NVIDIA H100 PCIe")

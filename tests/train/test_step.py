@@ -108,7 +108,7 @@ def run_steps(config: ExperimentConfig, batch: Batch, steps: int) -> tuple[list[
     state = trainer.fresh_state()
     metrics = []
     for _ in range(steps):
-        state, step_metrics = trainer.step(state, trainer.place(batch))
+        state, step_metrics = trainer.step(state, {}, trainer.place(batch))
         metrics.append(jax.device_get(step_metrics))
     return metrics, jax.device_get(state)
 
@@ -147,12 +147,12 @@ def test_a_step_without_targets_changes_nothing_but_the_decay() -> None:
 
 def step_once(trainer: Trainer, state: TrainState, batch: Batch) -> tuple[Any, Any]:
     """State and metrics on the host; the state given is donated."""
-    return jax.device_get(trainer.step(state, trainer.place(batch)))
+    return jax.device_get(trainer.step(state, {}, trainer.place(batch)))
 
 
 def poisoned(trainer: Trainer, value: float) -> TrainState:
     """A state after one good step, with one number of layer 1's MLP replaced."""
-    state, _ = trainer.step(trainer.fresh_state(), trainer.place(tiny.random_batch(seed=1)))
+    state, _ = trainer.step(trainer.fresh_state(), {}, trainer.place(tiny.random_batch(seed=1)))
     up = state.parameters["blocks"]["mlp"]["up"]
     up["kernel"] = up["kernel"].at[1, 3, 5].set(value)
     return state
@@ -217,7 +217,7 @@ def test_statistics_are_norms_of_gradients_updates_and_parameters_by_layer(mode:
     config = replace(BASE, optimizer=optimizer, train=train, mesh=mesh_config)
     trainer = Trainer(config, make_mesh(mesh_config) if mode == "fsdp" else tiny.one_device_mesh())
     batch = tiny.random_batch()
-    first, metrics = trainer.step(trainer.fresh_state(), trainer.place(batch))
+    first, metrics = trainer.step(trainer.fresh_state(), {}, trainer.place(batch))
     assert not np.any(metrics.statistics)
     before = jax.device_get(first.parameters)
     second, metrics = step_once(trainer, first, batch)

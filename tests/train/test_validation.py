@@ -39,7 +39,7 @@ def config_of(rows: Path, held_out: Path, limit: int = 512, **model: float) -> E
 
 def measure(config: ExperimentConfig, rows: Path) -> dict[str, float]:
     trainer = Trainer(config, tiny.one_device_mesh())
-    return Validation(trainer, open_rows(rows)[0]).measure(trainer.fresh_state().parameters)
+    return Validation(trainer, open_rows(rows)[0]).measure(trainer.fresh_state().parameters, {})
 
 
 def expected_loss(config: ExperimentConfig, held_out: Path, indices: list[int]) -> float:
@@ -48,7 +48,7 @@ def expected_loss(config: ExperimentConfig, held_out: Path, indices: list[int]) 
     from flax import nnx
 
     trainer = Trainer(config, tiny.one_device_mesh())
-    decoder: Decoder = nnx.merge(trainer.graphdef, trainer.fresh_state().parameters)
+    decoder: Decoder = nnx.merge(trainer.graphdef, trainer.fresh_state().parameters, {})
     _, row_format, shards = open_rows(held_out)
     source = grain.sources.ArrayRecordDataSource([str(shard) for shard in shards])
     total = targets = 0.0
@@ -89,7 +89,7 @@ def test_it_is_the_same_on_eight_devices(rows: Path, held_out: Path) -> None:
     config = config_of(rows, held_out)
     sharded = replace(config, mesh=MeshConfig(mode="fsdp", data=2, fsdp=2, tensor=2))
     trainer = Trainer(sharded, make_mesh(sharded.mesh))
-    measured = Validation(trainer, open_rows(rows)[0]).measure(trainer.fresh_state().parameters)
+    measured = Validation(trainer, open_rows(rows)[0]).measure(trainer.fresh_state().parameters, {})
     np.testing.assert_allclose(measured["loss"], measure(config, rows)["loss"], atol=1e-5)
 
 
