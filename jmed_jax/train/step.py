@@ -102,9 +102,11 @@ def loss_sums(
 def _unrolls(config: ExperimentConfig, mesh: Mesh | None) -> bool:
     """Whether layers follow each other in the program: on CPUs, where a loop copies what it keeps of each layer (12 %).
 
-    Elsewhere a loop costs nothing and compiles faster; and remat needs one (`models/remat.py`).
+    Elsewhere a loop costs nothing and compiles faster; and remat needs one (`models/remat.py`). With several devices a
+    loop takes less memory.
     """
-    return mesh is not None and mesh.devices.flat[0].platform == "cpu" and config.train.remat == "none"
+    alone_on_cpu = mesh is not None and mesh.devices.size == 1 and mesh.devices.flat[0].platform == "cpu"
+    return alone_on_cpu and config.train.remat == "none"
 
 
 def _rows_over_devices(mesh: Mesh | None, x_BTD: Array) -> Array:
