@@ -9,7 +9,7 @@ import json
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +59,12 @@ class Draft:
     counts: dict[str, Any] = field(default_factory=dict)
 
 
+def files_fingerprint(files: Sequence[Path]) -> str:
+    """sha256 over the names and hashes of some files, in their order."""
+    lines = "".join(f"{file.name} {file_sha256(file)}\n" for file in files)
+    return hashlib.sha256(lines.encode()).hexdigest()
+
+
 def file_sha256(path: Path) -> str:
     """Hex sha256 of a file."""
     with path.open("rb") as stream:
@@ -95,16 +101,32 @@ def create(path: Path, kind: str, config: Mapping[str, Any], *, overwrite: bool 
     with replacing_directory(path) as temporary:
         draft = Draft(temporary)
         yield draft
-        manifest = {
-            "kind": kind,
-            "package": f"jmed_jax {__version__}",
-            "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-            "config": dict(config),
-            "inputs": draft.inputs,
-            "counts": draft.counts,
-            "files": _describe_files(temporary),
-        }
-        (temporary / MANIFEST).write_text(json.dumps(manifest, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        files = [file for file in sorted(temporary.rglob("*")) if file.is_file()]
+        manifest = manifest_text(kind, config, draft.inputs, draft.counts, files, temporary)
+        (temporary / MANIFEST).write_text(manifest, encoding="utf-8")
+
+
+def manifest_text(
+    kind: str,
+    config: Mapping[str, Any],
+    inputs: Mapping[str, str],
+    counts: Mapping[str, Any],
+    files: Sequence[Path],
+    root: Path,
+) -> str:
+    """What a manifest says of files below `root`, as JSON."""
+    manifest = {
+        "kind": kind,
+        "package": f"jmed_jax {__version__}",
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "config": dict(config),
+        "inputs": dict(inputs),
+        "counts": dict(counts),
+        "files": {
+            str(file.relative_to(root)): {"bytes": file.stat().st_size, "sha256": file_sha256(file)} for file in files
+        },
+    }
+    return json.dumps(manifest, ensure_ascii=False, indent=1) + "\n"
 
 
 @contextmanager
@@ -143,14 +165,6 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _describe_files(root: Path) -> dict[str, dict[str, Any]]:
-    return {
-        str(path.relative_to(root)): {"bytes": path.stat().st_size, "sha256": file_sha256(path)}
-        for path in sorted(root.rglob("*"))
-        if path.is_file()
-    }
 
 
 def open_artifact(path: Path, kind: str, *, verify_hashes: bool = True) -> Artifact:

@@ -26,6 +26,7 @@ from jax import Array
 from jmed_jax import artifact
 from jmed_jax.config import ExperimentConfig, LoraConfig, ModelConfig
 from jmed_jax.convert import huggingface, peft
+from jmed_jax.convert.architecture import read_model_config
 from jmed_jax.convert.model_card import write_model_card
 from jmed_jax.errors import InputError
 from jmed_jax.generate.engine import Generator
@@ -398,7 +399,7 @@ def _read_model(path: Path, step: int | None, dtype: Any) -> tuple[ModelConfig, 
         return _read_run(open_run(path), step, dtype)
     if step is not None:
         raise InputError(f"{path}: not a run, so it has no checkpoint of step {step}.")
-    config = huggingface.read_model_config(path)
+    config = read_model_config(path)
     return config, huggingface.read_parameters(path, config, dtype=dtype)
 
 

@@ -18,7 +18,6 @@ from flax import nnx
 
 from jmed_jax.config import ModelConfig
 from jmed_jax.convert.architecture import read_json
-from jmed_jax.convert.architecture import read_model_config as read_model_config
 from jmed_jax.convert.names import EMBEDDING, HEAD, SCALED_TIED_HEAD, Tensor, tensors
 from jmed_jax.convert.tensor_files import INDEX, WEIGHTS, Slot, model_slots, read_into, transposed
 from jmed_jax.errors import InputError

@@ -15,7 +15,7 @@ from typing import Literal, get_args
 
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.exams.question import Language, MultipleChoiceQuestion
-from jmed_jax.evaluate.prompts import Conversation
+from jmed_jax.evaluate.prompts import Conversation, read_prompt_file
 
 Style = Literal["gestalt_cot", "letters"]
 STYLES: tuple[Style, ...] = get_args(Style)
@@ -49,9 +49,9 @@ def load_exam_prompts(path: Path | None = None) -> ExamPrompts:
         InputError: not such a file, a name is missing, or a template lacks a field or has one that does not exist.
     """
     path = path or DEFAULT_EXAM_PROMPTS
-    entries = _read(path)
+    entries = read_prompt_file(path)
     prompts = {}
-    for name in _read(DEFAULT_EXAM_PROMPTS):
+    for name in read_prompt_file(DEFAULT_EXAM_PROMPTS):
         try:
             entry = entries[name]
             prompt = ExamPrompt(*(str(entry[key]) for key in ("system", "user", "response_marker")))
@@ -65,18 +65,6 @@ def load_exam_prompts(path: Path | None = None) -> ExamPrompts:
             ) from error
         prompts[name] = prompt
     return prompts
-
-
-def _read(path: Path) -> dict[str, dict[str, str]]:
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}).") from error
-    if not isinstance(entries, dict):
-        raise InputError(f"{path}: expected an object name → prompt, found {type(entries).__name__}.")
-    return entries
 
 
 def prompts_sha256(prompts: ExamPrompts) -> str:

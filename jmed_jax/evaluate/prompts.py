@@ -40,9 +40,9 @@ def load_prompts(path: Path | None = None) -> Prompts:
         InputError: not such a file, a name is missing, or a template has a field that does not exist.
     """
     path = path or DEFAULT_PROMPTS
-    entries = _read(path)
+    entries = read_prompt_file(path)
     prompts = {}
-    for name in _read(DEFAULT_PROMPTS):
+    for name in read_prompt_file(DEFAULT_PROMPTS):
         try:
             prompts[name] = Prompt(system=str(entries[name]["system"]), user=str(entries[name]["user"]))
             prompts[name].messages(question="", options="")
@@ -54,7 +54,12 @@ def load_prompts(path: Path | None = None) -> Prompts:
     return prompts
 
 
-def _read(path: Path) -> dict[str, dict[str, str]]:
+def read_prompt_file(path: Path) -> dict[str, dict[str, str]]:
+    """The entries of a prompt file, by name.
+
+    Raises:
+        InputError: the file is missing, or no JSON object.
+    """
     try:
         entries = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

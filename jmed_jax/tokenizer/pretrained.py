@@ -4,7 +4,6 @@ Text never turns into special tokens here, other than in transformers: `<|im_end
 encoded as the characters that it is. Special ids come only from the chat template's own text and from `document_ids`.
 """
 
-import hashlib
 import json
 import re
 import shutil
@@ -67,7 +66,7 @@ class PretrainedTokenizer:
             InputError: no byte-level BPE, or it has no end token.
         """
         self.path = path
-        self.fingerprint = _fingerprint(path)
+        self.fingerprint = artifact.files_fingerprint(_files(path))
         self._tokenizer = tokenizer
         self._backend = tokenizer.backend_tokenizer
         pieces = json.loads(self._backend.decoder.__getstate__()) if self._backend.decoder else {}
@@ -334,8 +333,3 @@ def _free_character(messages: Sequence[Message]) -> str:
 
 def _files(path: Path) -> list[Path]:
     return [path / name for name in (*MODEL_FILES, *SETTINGS_FILES) if (path / name).is_file()]
-
-
-def _fingerprint(path: Path) -> str:
-    lines = "".join(f"{file.name} {artifact.file_sha256(file)}\n" for file in _files(path))
-    return hashlib.sha256(lines.encode()).hexdigest()

@@ -1,6 +1,5 @@
 """The tokenizer of NCVC-slm-1: cleaning, MeCab words, Unigram pieces, chat (arXiv 2412.16423 §2.2, §2.4.2)."""
 
-import hashlib
 import json
 import re
 import shutil
@@ -43,7 +42,7 @@ class Tokenizer:
     def __init__(self, path: Path, core: TokenizerCore) -> None:
         self.path = path
         self.core = core
-        self.fingerprint = _fingerprint(path)
+        self.fingerprint = artifact.files_fingerprint(_files(path))
         self._control_token = re.compile("(" + "|".join(map(re.escape, core.control_ids)) + ")")
 
     @classmethod
@@ -223,11 +222,6 @@ class Tokenizer:
 
 def _files(path: Path) -> list[Path]:
     return [path / name for name in (MODEL_FILE, SETTINGS_FILE, USER_DICTIONARY_FILE) if (path / name).is_file()]
-
-
-def _fingerprint(path: Path) -> str:
-    lines = "".join(f"{file.name} {artifact.file_sha256(file)}\n" for file in _files(path))
-    return hashlib.sha256(lines.encode()).hexdigest()
 
 
 # --- training ---------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from pathlib import Path
 from jmed_jax.artifact import check_free, create, replacing_directory
 from jmed_jax.config import ExperimentConfig
 from jmed_jax.convert import huggingface
+from jmed_jax.convert.architecture import read_model_config
 from jmed_jax.tokenizer.load import TextTokenizer, load_tokenizer
 from jmed_jax.train.checkpoint import Checkpoints
 from jmed_jax.train.disk import refusals_named
@@ -26,7 +27,7 @@ def import_run(source: Path, out: Path, *, overwrite: bool = False) -> Run:
         InputError: `source` is no such directory, its tensors do not fit its configuration, or `out` exists.
     """
     check_free(out, overwrite)
-    model = huggingface.read_model_config(source)
+    model = read_model_config(source)
     tokenizer = load_tokenizer(source)
     parameters = huggingface.read_parameters(source, model, dtype=huggingface.stored_dtype(source))
     if not model.gated_mlp:

@@ -12,6 +12,7 @@ from flax import nnx
 
 from jmed_jax.config import ModelConfig
 from jmed_jax.convert import huggingface
+from jmed_jax.convert.architecture import read_model_config
 from jmed_jax.errors import InputError
 from jmed_jax.models.decoder import abstract_parameters
 from jmed_jax.parallel import sharding
@@ -56,7 +57,7 @@ def _run_parameters(path: Path, trainer: Trainer, tokenizer: str, dtype: jnp.dty
 
 def _huggingface_parameters(path: Path, trainer: Trainer, tokenizer: str, dtype: jnp.dtype) -> Parameters:
     """Parameters of a Hugging Face directory, each device's shards read straight onto it."""
-    model = huggingface.read_model_config(path)
+    model = read_model_config(path)
     _check_tokenizer(path, load_tokenizer(path).fingerprint, tokenizer)
     has_scale = trainer.config.model.scale_embeddings and not model.tie_embeddings
     _check_extendable(path, replace(model, scale_embeddings=has_scale), trainer.config.model)

@@ -8,6 +8,7 @@ from flax import nnx
 
 from jmed_jax.config import ModelConfig
 from jmed_jax.convert import huggingface
+from jmed_jax.convert.architecture import read_model_config
 from jmed_jax.errors import InputError
 from jmed_jax.models.decoder import abstract_parameters, initialize_parameters
 from tests.tiny import MODEL
@@ -65,7 +66,7 @@ def test_export_and_import_keep_the_logits(max_bytes: int, tmp_path: Path, monke
     parameters = parameters_of(MODEL)
     huggingface.write_weights(tmp_path, MODEL, parameters, token_ids=IDS)
     assert (tmp_path / huggingface.INDEX).exists() == (max_bytes == 10_000)
-    config = huggingface.read_model_config(tmp_path)
+    config = read_model_config(tmp_path)
     ids_BT = np.arange(32)[None]
     np.testing.assert_allclose(
         our_logits(config, huggingface.read_parameters(tmp_path, config), ids_BT),
@@ -91,6 +92,6 @@ def test_a_tensor_of_another_shape_is_refused(tmp_path: Path) -> None:
 def test_another_model_type_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}))
     with pytest.raises(InputError, match='model_type "bert"'):
-        huggingface.read_model_config(tmp_path)
+        read_model_config(tmp_path)
     with pytest.raises(InputError, match="neither a run"):
-        huggingface.read_model_config(tmp_path / "nowhere")
+        read_model_config(tmp_path / "nowhere")

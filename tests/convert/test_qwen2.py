@@ -12,6 +12,7 @@ from flax import nnx
 
 from jmed_jax.config import ModelConfig
 from jmed_jax.convert import huggingface
+from jmed_jax.convert.architecture import read_model_config
 from jmed_jax.errors import InputError
 from jmed_jax.generate.engine import Generator
 from jmed_jax.models.decoder import abstract_parameters
@@ -52,7 +53,7 @@ def make(out: Path, family: str = "Qwen2", dtype: Any = None, **changes: Any) ->
 
 
 def read(path: Path, **options: Any) -> tuple[ModelConfig, dict[str, Any]]:
-    config = huggingface.read_model_config(path)
+    config = read_model_config(path)
     return config, huggingface.read_parameters(path, config, **options)
 
 
@@ -124,7 +125,7 @@ def test_a_bfloat16_directory_comes_out_with_every_bit(family: str, changes: dic
     huggingface.write_weights(
         tmp_path / "out", config, parameters, token_ids={}, dtype="bfloat16", source=tmp_path / "in"
     )
-    assert huggingface.read_model_config(tmp_path / "out") == config
+    assert read_model_config(tmp_path / "out") == config
     theirs, ours = (
         transformers.AutoModelForCausalLM.from_pretrained(tmp_path / name).state_dict() for name in ("in", "out")
     )
@@ -151,7 +152,7 @@ def test_sharded_parameters_are_the_same(dtype: Any, tmp_path: Path) -> None:
 
 def test_config_json_of_transformers_4_says_the_same(tmp_path: Path) -> None:
     make(tmp_path, rope_theta=1e6)
-    expected = huggingface.read_model_config(tmp_path)
+    expected = read_model_config(tmp_path)
     content = json.loads((tmp_path / "config.json").read_text())
     assert "rope_parameters" in content and expected.rope_theta == 1e6
     content |= {"rope_theta": content.pop("rope_parameters")["rope_theta"], "rope_scaling": None}
@@ -159,7 +160,7 @@ def test_config_json_of_transformers_4_says_the_same(tmp_path: Path) -> None:
     for name in ("head_dim", "dtype", "layer_types"):
         content.pop(name, None)
     (tmp_path / "config.json").write_text(json.dumps(content))
-    assert huggingface.read_model_config(tmp_path) == expected
+    assert read_model_config(tmp_path) == expected
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_what_cannot_be_read_is_refused(family: str, change: dict[str, Any], mes
     content = json.loads((tmp_path / "config.json").read_text()) | {"rope_parameters": None} | change
     (tmp_path / "config.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match=message):
-        huggingface.read_model_config(tmp_path)
+        read_model_config(tmp_path)
 
 
 def test_a_pickled_checkpoint_is_refused(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """What an adapter is trained beside: where it comes from, that it is the same when a run goes on, what is refused."""
 
-import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from jmed_jax.train.metrics import read_metrics
 from jmed_jax.train.run import Run, write_run
 from jmed_jax.train.step import Trainer
 from tests import tiny
+from tests.train.stopping import stop_after
 
 LORA = LoraConfig(rank=2, base="int8")
 
@@ -58,17 +58,6 @@ def experiment(rows: Path, base: Path | str, lora: LoraConfig = LORA, **train: A
 
 def losses(run: Path) -> list[float]:
     return [line["loss"] for line in read_metrics(run)]
-
-
-def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    write = loop.MetricsLog.write
-
-    def write_and_stop(self: loop.MetricsLog, step: int, *values: float) -> None:
-        write(self, step, *values)
-        if step == steps:
-            signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(loop.MetricsLog, "write", write_and_stop)
 
 
 @pytest.mark.slow

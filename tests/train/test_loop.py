@@ -1,7 +1,6 @@
 import errno
 import json
 import os
-import signal
 import threading
 import time
 from dataclasses import replace
@@ -23,6 +22,7 @@ from jmed_jax.train.run import locked
 from jmed_jax.train.scoring import Evaluation, Score
 from jmed_jax.train.step_lines import StepLines
 from tests import tiny
+from tests.train.stopping import stop_after
 
 
 @pytest.fixture
@@ -40,18 +40,6 @@ def losses(run: Path) -> list[float]:
     lines = read_metrics(run)
     assert [line["step"] for line in lines] == list(range(1, len(lines) + 1))
     return [line["loss"] for line in lines]
-
-
-def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    """Send this process SIGINT when the given step has been recorded."""
-    write = loop.MetricsLog.write
-
-    def write_and_stop(self: loop.MetricsLog, step: int, *values: float) -> None:
-        write(self, step, *values)
-        if step == steps:
-            signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(loop.MetricsLog, "write", write_and_stop)
 
 
 @pytest.mark.slow
