@@ -57,8 +57,8 @@ def open_backend(args: Namespace) -> ChatBackend:
     if args.endpoint_model or args.key_variable or args.max_requests or args.max_tokens:
         raise InputError("--endpoint-model, --key-variable, --max-requests and --max-tokens are for --endpoint.")
     if is_ours(args.model):
-        from jmed_jax.cli.adapters import OurModel
         from jmed_jax.language_model import load
+        from jmed_jax.language_model.backend import OurModel
 
         return OurModel(load(args.model))
 
@@ -111,8 +111,8 @@ def open_encoder(args: Namespace) -> Encoder:
         InputError: it cannot be opened.
     """
     if is_ours(args.encoder):
-        from jmed_jax.cli.adapters import OurEncoder
         from jmed_jax.language_model import load
+        from jmed_jax.language_model.backend import OurEncoder
 
         return OurEncoder(load(args.encoder), max_length=args.max_length)
 

@@ -128,8 +128,8 @@ def test_our_vectors_are_means_of_hidden_states_whatever_the_batch(workshop: Wor
     import jax.numpy as jnp
     from flax import nnx
 
-    from jmed_jax.cli.adapters import OurEncoder
     from jmed_jax.language_model import load
+    from jmed_jax.language_model.backend import OurEncoder
     from jmed_jax.models.decoder import abstract_parameters
 
     model = load(workshop["run"])
