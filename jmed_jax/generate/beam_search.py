@@ -73,7 +73,7 @@ def beam_search(
         rows: rows with nothing remaining are padding.
         limit: most tokens of an answer.
     """
-    first = _first_beams(cache, rows, plan, parameters["embedding"]["embedding"].shape[0])
+    first = _first_beams(cache, rows, plan, decoder.config.vocab_size)
 
     def unfinished(beams: Beams) -> Array:
         full_B = jnp.all(beams.is_finished, axis=1) & (plan.early_stopping is True)

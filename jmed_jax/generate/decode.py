@@ -88,7 +88,7 @@ def decode_chunk(
         The longer cache, and the tokens int32 [B, C], NOTHING behind a row's end.
     """
     B = rows.tokens.shape[0]
-    vocab_size = parameters["embedding"]["embedding"].shape[0]
+    vocab_size = decoder.config.vocab_size
     seen_BV = None
     if choice.penalizes:
         assert rows.history is not None
