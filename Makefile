@@ -42,7 +42,7 @@ $(BIN)/.installed-test: requirements/test.lock $(BIN)/.installed
 # Locks for every Python from 3.11 on and every platform; needs uv.
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml requirements/build.in -o requirements/runtime.lock
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml requirements/build.in --extra test --extra corpus -c requirements/runtime.lock -o requirements/test.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate pyproject.toml requirements/build.in --extra test --extra corpus --extra scores -c requirements/runtime.lock -o requirements/test.lock
 
 clean:
 	rm -rf $(VENV) out

@@ -57,6 +57,8 @@ class Draft:
     path: Path
     inputs: dict[str, str] = field(default_factory=dict)
     counts: dict[str, Any] = field(default_factory=dict)
+    hashes: dict[Path, str] = field(default_factory=dict)
+    """sha256 of files that were hashed while they were written; the others are read for it."""
 
 
 def files_fingerprint(files: Sequence[Path]) -> str:
@@ -102,7 +104,7 @@ def create(path: Path, kind: str, config: Mapping[str, Any], *, overwrite: bool 
         draft = Draft(temporary)
         yield draft
         files = [file for file in sorted(temporary.rglob("*")) if file.is_file()]
-        manifest = manifest_text(kind, config, draft.inputs, draft.counts, files, temporary)
+        manifest = manifest_text(kind, config, draft.inputs, draft.counts, files, temporary, draft.hashes)
         (temporary / MANIFEST).write_text(manifest, encoding="utf-8")
 
 
@@ -113,8 +115,14 @@ def manifest_text(
     counts: Mapping[str, Any],
     files: Sequence[Path],
     root: Path,
+    hashes: Mapping[Path, str] | None = None,
 ) -> str:
-    """What a manifest says of files below `root`, as JSON."""
+    """What a manifest says of files below `root`, as JSON.
+
+    Args:
+        hashes: sha256 of files where it is known.
+    """
+    known = hashes or {}
     manifest = {
         "kind": kind,
         "package": f"jmed_jax {__version__}",
@@ -123,7 +131,11 @@ def manifest_text(
         "inputs": dict(inputs),
         "counts": dict(counts),
         "files": {
-            str(file.relative_to(root)): {"bytes": file.stat().st_size, "sha256": file_sha256(file)} for file in files
+            str(file.relative_to(root)): {
+                "bytes": file.stat().st_size,
+                "sha256": known.get(file) or file_sha256(file),
+            }
+            for file in files
         },
     }
     return json.dumps(manifest, ensure_ascii=False, indent=1) + "\n"

@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from jmed_jax.analysis.tokens import shown, text_tokens, tokenizer_of
 from jmed_jax.errors import InputError
 from jmed_jax.tokenizer.load import TextTokenizer
 
 if TYPE_CHECKING:
     from jmed_jax.language_model import LanguageModel
 
-# What bytes that are no character decode to.
-REPLACEMENT = "\ufffd"
 SIGNS = {"+": 1, "-": -1, "−": -1}
 
 
@@ -47,17 +46,17 @@ class TokenEmbeddings:
         Raises:
             InputError: the model has no tokenizer.
         """
-        if model.tokenizer is None:
-            raise InputError(f"{model.name}: this model has no tokenizer, so its tokens have no names.")
-        return cls(model.tokenizer, model.parameters["embedding"]["embedding"])
+        return cls(tokenizer_of(model), model.parameters["embedding"]["embedding"])
 
     def vector(self, text: str) -> np.ndarray:
-        """Mean embedding [D] of a text.
+        """Mean embedding [D] of a text, with a space before it if that takes fewer tokens.
+
+        Byte-level BPE knows a word of Latin letters as it stands within a sentence: ` cancer`, but `c`, `ancer`.
 
         Raises:
             InputError: nothing is left of it after cleaning.
         """
-        ids = self.tokenizer.encode(text)
+        ids = min(self.tokenizer.encode(text), self.tokenizer.encode(" " + text), key=len)
         if not ids:
             raise InputError(f"{text!r}: nothing is left of this term after cleaning.")
         return self.matrix_VD[ids].mean(axis=0)
@@ -72,7 +71,7 @@ class TokenEmbeddings:
         """The `count` texts whose vectors have the largest cosine with `vector_D`, best first.
 
         Args:
-            exclude: texts that are not shown, such as those asked with.
+            exclude: texts that are not shown, such as those asked with; with a space before them neither.
             among: terms to choose from; None is the vocabulary's tokens.
 
         Raises:
@@ -81,25 +80,20 @@ class TokenEmbeddings:
         texts, vectors_CD = self._tokens() if among is None else self._terms(among)
         lengths_C = np.linalg.norm(vectors_CD, axis=1) * np.linalg.norm(vector_D)
         cosines_C = (vectors_CD @ vector_D) / np.maximum(lengths_C, np.finfo(np.float32).tiny)
-        order = (index for index in np.argsort(-cosines_C, kind="stable") if texts[index] not in exclude)
-        return [Neighbour(texts[index], float(cosines_C[index])) for _, index in zip(range(count), order, strict=False)]
+        order = (index for index in np.argsort(-cosines_C, kind="stable") if texts[index].strip() not in exclude)
+        return [
+            Neighbour(shown(texts[index]), float(cosines_C[index]))
+            for _, index in zip(range(count), order, strict=False)
+        ]
 
     def _tokens(self) -> tuple[list[str], np.ndarray]:
-        """Tokens that stand for text: neither special ones, nor parts of a character, white space or control codes."""
-        sizes = self.tokenizer.byte_counts()[: len(self.matrix_VD)]
-        written = {index: self.tokenizer.decode([index]) for index, size in enumerate(sizes) if size}
-        # Of a character's byte and its piece the later one, the piece, is what text is encoded with.
-        shown = {text: index for index, text in written.items() if _is_text(text)}
-        return list(shown), self.matrix_VD[list(shown.values())]
+        ids = text_tokens(self.tokenizer, len(self.matrix_VD))
+        return list(ids), self.matrix_VD[list(ids.values())]
 
     def _terms(self, terms: Sequence[str]) -> tuple[list[str], np.ndarray]:
         if not terms:
             raise InputError("no terms to choose from: the list of candidates is empty.")
         return list(terms), np.stack([self.vector(term) for term in terms])
-
-
-def _is_text(token: str) -> bool:
-    return bool(token.strip()) and token.isprintable() and REPLACEMENT not in token
 
 
 def parse_analogy(expression: str) -> list[Term]:

@@ -6,17 +6,19 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from jmed_jax.backends.protocol import ChatBackend, Completion, Message
+from jmed_jax.backends.protocol import Backend, Completion, Decoding, Prompt
 from jmed_jax.errors import InputError
 
 if TYPE_CHECKING:
     import httpx
 
-ROUTE = "/chat/completions"
+CHAT_ROUTE = "/chat/completions"
+TEXT_ROUTE = "/completions"
+"""Goes on with a text, for base models; the older half of the API, which vLLM and the llama.cpp server have too."""
 DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
 # 408, 409 and 429 say that the same request may succeed later; any other 4xx says that it will not.
 RETRIED_STATUSES = frozenset({408, 409, 429})
@@ -28,8 +30,10 @@ ROUNDS_A_BATCH = 8
 """A batch is so many times what is in flight: the time when the last ones are waited for is short beside it."""
 
 
-class Endpoint(ChatBackend):
-    """Asks `/v1/chat/completions` with several requests in flight; greedy and seeded, as far as the server obeys.
+class Endpoint(Backend):
+    """Asks `/v1/chat/completions` (or `/v1/completions`, for texts) with several requests in flight.
+
+    Greedy and seeded, as far as the server obeys.
 
     Attributes:
         counts: beside those of every backend: `retries`, `given up`, `cut at max_new_tokens`, `timeout`, `connection`,
@@ -72,7 +76,7 @@ class Endpoint(ChatBackend):
         self.counts: Counter[str] = Counter()
         self._model = model
         self._key = _read_key(key_variable)
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._timeout = timeout
         self._attempts = attempts
         self._first_wait = first_wait
@@ -81,53 +85,72 @@ class Endpoint(ChatBackend):
         self._max_tokens = max_tokens
         self._jitter = random.Random(seed)
 
-    def complete(self, conversations: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Completion]:
-        """One completion a conversation, in their order.
+    def answers(
+        self,
+        prompts: Sequence[Prompt],
+        decoding: Decoding,
+        *,
+        ids: Sequence[str] | None = None,  # noqa: ARG002 (the server knows none)
+    ) -> Iterator[tuple[int, Completion]]:
+        """Every prompt's index and completion, as they come; whoever stops listening sends nothing more.
 
         Raises:
-            InputError: there is a budget of tokens, and the server does not say how many it used.
+            InputError: beams are asked for; or there is a budget of tokens, and the server does not say how many it
+                used.
         """
-        return asyncio.run(self._complete_all(conversations, max_new_tokens))
+        if decoding.beams > 1:
+            raise InputError(f"{self.name}: this API has no beam search. Leave out --beams.")
+        # The loop runs only while an answer is waited for.
+        with asyncio.Runner() as runner:
+            flight = _Flight(self, prompts, decoding)
+            try:
+                runner.run(flight.start())
+                for _ in prompts:
+                    yield runner.run(flight.next())
+            finally:
+                runner.run(flight.end())
 
-    async def _complete_all(self, conversations: Sequence[Sequence[Message]], max_new_tokens: int) -> list[Completion]:
-        import httpx
-
-        gate = asyncio.Semaphore(self._concurrency)
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        limits = httpx.Limits(max_connections=self._concurrency)
-        # Redirects stay off, httpx's default: they could carry texts and key to another host.
-        async with httpx.AsyncClient(headers=headers, timeout=self._timeout, limits=limits, verify=self._tls) as client:
-
-            async def complete(messages: Sequence[Message]) -> Completion:
-                async with gate:
-                    return await self._complete(client, messages, max_new_tokens)
-
-            return await asyncio.gather(*map(complete, conversations))
-
-    async def _complete(
-        self, client: "httpx.AsyncClient", messages: Sequence[Message], max_new_tokens: int
-    ) -> Completion:
-        body = {
-            "model": self._model,
-            "messages": [dict(message) for message in messages],
-            "max_tokens": max_new_tokens,
-            "temperature": 0,
-            "seed": self._seed,
-        }
+    async def ask(self, client: "httpx.AsyncClient", prompt: Prompt, decoding: Decoding) -> Completion:
+        """One answer, with all attempts that it takes."""
+        url, body = self._request(prompt, decoding)
         for attempt in range(1, self._attempts + 1):
             if self._budget_is_spent:
                 return Completion("", "the budget is spent", over_budget=True)
             self.counts["requests"] += 1
             try:
-                return Completion(await self._ask(client, body))
+                return await self._ask(client, url, body)
             except _Failure as failure:
                 self.counts[failure.kind] += 1
                 if not failure.may_pass or attempt == self._attempts:
                     self.counts["given up"] += 1
-                    return Completion("", f"{failure.detail} (attempt {attempt})")
+                    error = f"{failure.detail} (attempt {attempt})"
+                    return Completion("", error, is_final=failure.kind == "empty answer")
                 self.counts["retries"] += 1
                 await asyncio.sleep(self._wait(attempt) if failure.wait is None else failure.wait)
         raise AssertionError("at least one attempt")
+
+    def _request(self, prompt: Prompt, decoding: Decoding) -> tuple[str, dict[str, Any]]:
+        """Address and body."""
+        body: dict[str, Any] = {
+            "model": self._model,
+            "max_tokens": decoding.max_new_tokens,
+            "temperature": 0,
+            "seed": self._seed,
+        }
+        if decoding.stop:
+            body["stop"] = list(decoding.stop)
+        if isinstance(prompt, str):
+            return self.url.removesuffix(CHAT_ROUTE) + TEXT_ROUTE, {**body, "prompt": prompt}
+        return self.url, {**body, "messages": [dict(message) for message in prompt]}
+
+    def open_client(self) -> "httpx.AsyncClient":
+        """Connections for the requests of one round."""
+        import httpx
+
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        limits = httpx.Limits(max_connections=self.concurrency)
+        # Redirects stay off, httpx's default: they could carry texts and key to another host.
+        return httpx.AsyncClient(headers=headers, timeout=self._timeout, limits=limits, verify=self._tls)
 
     def _wait(self, attempt: int) -> float:
         # Requests that failed together do not all come back together.
@@ -153,13 +176,14 @@ class Endpoint(ChatBackend):
 
     # --- one request --------------------------------------------------------------------------------------------------
 
-    async def _ask(self, client: "httpx.AsyncClient", body: Mapping[str, Any]) -> str:
+    async def _ask(self, client: "httpx.AsyncClient", url: str, body: Mapping[str, Any]) -> Completion:
         import httpx
 
+        started = time.perf_counter()
         try:
             # httpx's own timeout starts anew with every byte that arrives.
             async with asyncio.timeout(self._timeout):
-                response = await client.post(self.url, json=body)
+                response = await client.post(url, json=body)
         except (TimeoutError, httpx.TimeoutException):
             raise _Failure("timeout", f"no answer within {self._timeout:g} s") from None
         except httpx.HTTPError as error:
@@ -168,7 +192,7 @@ class Endpoint(ChatBackend):
             ) from None
         if not response.is_success:
             raise self._status_failure(response)
-        return self._read_answer(response)
+        return self._read_answer(response, "messages" in body, time.perf_counter() - started)
 
     def _status_failure(self, response: "httpx.Response") -> "_Failure":
         status = response.status_code
@@ -182,19 +206,20 @@ class Endpoint(ChatBackend):
             detail, may_pass = f"{detail}; the server asks to wait {wait:,.0f} s", False
         return _Failure(f"HTTP {status}", detail, may_pass=may_pass, wait=wait)
 
-    def _read_answer(self, response: "httpx.Response") -> str:
+    def _read_answer(self, response: "httpx.Response", is_chat: bool, seconds: float) -> Completion:
         try:
             body = response.json()
         except (ValueError, RecursionError):
             raise _Failure("malformed response", "the response is not JSON") from None
         if not isinstance(body, dict):
             raise _Failure("malformed response", "the response is no JSON object")
-        self._count_tokens(body.get("usage"))
+        used = self._count_tokens(body.get("usage"))
         try:
             choice = body["choices"][0]
-            text = choice["message"]["content"]
+            text = choice["message"]["content"] if is_chat else choice["text"]
         except (KeyError, IndexError, TypeError):
-            raise _Failure("no choices", "the response has no choices[0].message.content") from None
+            place = "message.content" if is_chat else "text"
+            raise _Failure("no choices", f"the response has no choices[0].{place}") from None
         if not isinstance(text, str) or not text.strip():
             # Asked again, a greedy model says nothing again.
             reason = choice.get("finish_reason")
@@ -202,15 +227,57 @@ class Endpoint(ChatBackend):
         self.counts["answers"] += 1
         if choice.get("finish_reason") == "length":
             self.counts["cut at max_new_tokens"] += 1
-        return text
+        return Completion(text, prompt_tokens=used[0], completion_tokens=used[1], seconds=seconds)
 
-    def _count_tokens(self, usage: Any) -> None:
+    def _count_tokens(self, usage: Any) -> tuple[int | None, int | None]:
+        """Tokens read and written, as far as the server says."""
         usage = usage if isinstance(usage, dict) else {}
+        used: list[int | None] = []
         for name in ("prompt_tokens", "completion_tokens"):
-            if isinstance(usage.get(name), int):
-                self.counts[name] += usage[name]
-            elif self._max_tokens is not None:
+            used.append(usage[name] if isinstance(usage.get(name), int) else None)
+            if used[-1] is None and self._max_tokens is not None:
                 raise InputError(f'{self.name}: the server reports no "usage"; limit requests instead of tokens.')
+            self.counts[name] += used[-1] or 0
+        return used[0], used[1]
+
+
+class _Flight:
+    """The requests of one round: as many at a time as the endpoint allows, answers in a queue as they come."""
+
+    def __init__(self, endpoint: Endpoint, prompts: Sequence[Prompt], decoding: Decoding) -> None:
+        self._endpoint = endpoint
+        self._decoding = decoding
+        self._left = iter(list(enumerate(prompts)))
+        self._finished: asyncio.Queue[tuple[int, Completion] | BaseException] = asyncio.Queue()
+        self._workers: list[asyncio.Task[None]] = []
+        self._client: httpx.AsyncClient | None = None
+
+    async def start(self) -> None:
+        self._client = self._endpoint.open_client()
+        self._workers = [asyncio.create_task(self._work(self._client)) for _ in range(self._endpoint.concurrency)]
+
+    async def next(self) -> tuple[int, Completion]:
+        """The next answer; raises what went wrong on the way, which no other attempt mends."""
+        found = await self._finished.get()
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    async def end(self) -> None:
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
+        if self._client is not None:
+            await self._client.aclose()
+
+    async def _work(self, client: "httpx.AsyncClient") -> None:
+        for index, prompt in self._left:
+            try:
+                self._finished.put_nowait((index, await self._endpoint.ask(client, prompt, self._decoding)))
+            except Exception as error:
+                # Raised again where somebody listens.
+                self._finished.put_nowait(error)
+                return
 
 
 class _Failure(Exception):
@@ -266,9 +333,9 @@ def _route(url: str) -> str:
             "a key goes into an environment variable, named with --key-variable."
         )
     path = parsed.path.rstrip("/")
-    if path.endswith(ROUTE):
+    if path.endswith(CHAT_ROUTE):
         return str(parsed.copy_with(path=path))
-    return str(parsed.copy_with(path=(path or "/v1") + ROUTE))
+    return str(parsed.copy_with(path=(path or "/v1") + CHAT_ROUTE))
 
 
 def _model_name(model: str) -> str:

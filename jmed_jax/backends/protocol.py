@@ -1,9 +1,9 @@
-"""What models look like that answer conversations, or that encode texts: ours, a Hugging Face one, an endpoint."""
+"""What models look like that answer prompts, weigh continuations, or encode texts: ours, a Hugging Face one, …"""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -11,6 +11,19 @@ if TYPE_CHECKING:
 
 Message = Mapping[str, str]
 """{"role": "system" | "user" | "assistant", "content": …}"""
+Prompt = Sequence[Message] | str
+"""A conversation, put through the model's chat template; or a text to go on with, for base models that have none."""
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """How answers are written. Nothing is drawn: the same prompt gets the same answer."""
+
+    max_new_tokens: int
+    beams: int = 1
+    """Above 1: beam search."""
+    stop: tuple[str, ...] = ()
+    """Texts before which an answer ends."""
 
 
 @dataclass(frozen=True)
@@ -21,27 +34,103 @@ class Completion:
         text: what the model wrote; empty where it gave no answer.
         error: why there is no answer, after all retries; empty where there is one.
         over_budget: there is no answer because the budget is spent: ask again another time, do not record it.
+        is_final: asked again, the model would give no answer again (it wrote nothing, or the prompt is too long).
+        is_prediction: an examination's answer that somebody has read out already: it is taken to the last blank.
+        overlong: prompt and answer exceed what the model reads, or was trained on.
+        prompt_tokens: of this prompt; None where nobody says.
+        seconds: from asking to the answer; None where answers are written together.
     """
 
     text: str
     error: str = ""
     over_budget: bool = False
+    is_final: bool = False
+    is_prediction: bool = False
+    overlong: bool = False
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    seconds: float | None = None
 
 
-class ChatBackend(Protocol):
-    """Answers conversations, each with one assistant message."""
+@dataclass(frozen=True)
+class Likelihood:
+    """What a model thinks of a continuation.
+
+    Attributes:
+        log_probability: natural, of the whole continuation after its prompt.
+        tokens: of the continuation.
+        is_greedy: greedy decoding would write it.
+        overlong: as in `Completion`.
+    """
+
+    log_probability: float
+    tokens: int
+    is_greedy: bool
+    overlong: bool = False
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What a model runs on.
+
+    Attributes:
+        device: e.g. "NVIDIA H100 80GB HBM3", or "cpu".
+        peak_memory_bytes: the accelerator's, or the process's where the model runs on a CPU.
+    """
+
+    device: str
+    count: int
+    peak_memory_bytes: int | None
+
+
+class Backend(Protocol):
+    """Answers prompts. Whoever subclasses it writes `answers`."""
 
     name: str
     """The model, for provenance: never a path or an address."""
 
     batch_size: int
-    """How many conversations at a time make good use of it; their answers are lost together in a crash."""
+    """How many prompts at a time make good use of it, for those who go on from the answers."""
+
+    restores_writing: bool = False
+    """Reads and writes cleaned text, so that extracted strings are mapped back to the question's own writing."""
 
     counts: Counter[str]
     """What happened so far: `requests`, `answers`, `prompt_tokens`, `completion_tokens`, and what failed, by kind."""
 
-    def complete(self, conversations: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Completion]:
-        """One completion a conversation, in their order. What went wrong with one of them is in its `error`."""
+    def answers(
+        self, prompts: Sequence[Prompt], decoding: Decoding, *, ids: Sequence[str] | None = None
+    ) -> Iterator[tuple[int, Completion]]:
+        """Every prompt's index and completion, as they end. What went wrong with one of them is in its `error`.
+
+        Args:
+            ids: what the prompts are called; only those who look answers up need it.
+
+        Raises:
+            InputError: the model takes no such prompts, or cannot decode so.
+        """
+        ...
+
+    def complete(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[Completion]:
+        """One completion a prompt, in their order; raises as `answers`."""
+        found = dict(self.answers(prompts, decoding))
+        return [found[index] for index in range(len(prompts))]
+
+    def machine(self) -> Machine | None:
+        """Where the model runs, and what it took so far; None where that cannot be known."""
+        return None
+
+
+@runtime_checkable
+class Scorer(Protocol):
+    """Weighs continuations."""
+
+    def loglikelihood(self, pairs: Sequence[tuple[Prompt, str]]) -> Iterator[tuple[int, Likelihood]]:
+        """Every pair's index and likelihood: of a continuation (an assistant's message, or text) after a prompt.
+
+        Raises:
+            InputError: the model takes no such prompts, or a pair exceeds what it reads.
+        """
         ...
 
 

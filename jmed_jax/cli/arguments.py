@@ -45,8 +45,20 @@ def add_command(
         example: command lines that the help shows, one a line.
         takes_overrides: `--section.field value` is understood.
     """
-    lines = "".join(f"\n  {line}" for line in example.splitlines())
-    parser: Parser = commands.add_parser(name, help=summary, description=summary, epilog=f"Example:{lines}")
+    parser: Parser = commands.add_parser(name, help=summary, description=summary, epilog=_examples(example))
+    return _prepared(parser, handler, takes_overrides)
+
+
+def script(handler: Handler, summary: str, *, example: str) -> Parser:
+    """The parser of a script of its own, which `command.run` runs as it does a command."""
+    return _prepared(Parser(description=summary, epilog=_examples(example)), handler, takes_overrides=False)
+
+
+def _examples(lines: str) -> str:
+    return "Example:" + "".join(f"\n  {line}" for line in lines.splitlines())
+
+
+def _prepared(parser: Parser, handler: Handler, takes_overrides: bool) -> Parser:
     parser.set_defaults(handler=handler, takes_overrides=takes_overrides)
     parser.add_argument("--json", action="store_true", help="make the last line of the output one JSON object")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")

@@ -1,13 +1,19 @@
 """Options that choose a model which answers or encodes: an endpoint, a Hugging Face directory, or one of ours."""
 
+import argparse
 from argparse import ArgumentTypeError, Namespace
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from jmed_jax.backends.protocol import ChatBackend, Encoder
+from jmed_jax.backends.protocol import Backend, Encoder
 from jmed_jax.cli.arguments import Parser, positive
 from jmed_jax.errors import InputError
 
+if TYPE_CHECKING:
+    from jmed_jax.backends.endpoint import Endpoint
+
+ENDPOINT_HELP = "OpenAI-compatible server: http://HOST:PORT or https://HOST/v1"
 # What only an export of ours has: its tokenizer, as Python code.
 OUR_TOKENIZER_FILE = "tokenization_jmed.py"
 
@@ -16,10 +22,14 @@ def add_backend(parser: Parser) -> None:
     """`--endpoint` or `--model`, and what belongs to them."""
     group = parser.add_argument_group("the model that answers, one of --endpoint and --model")
     choice = group.add_mutually_exclusive_group()
-    text = "OpenAI-compatible server: http://HOST:PORT or https://HOST/v1"
-    choice.add_argument("--endpoint", metavar="URL", help=text)
+    choice.add_argument("--endpoint", metavar="URL", help=ENDPOINT_HELP)
     choice.add_argument("--model", type=Path, metavar="DIR", help="a run, or a Hugging Face directory")
     group.add_argument("--endpoint-model", metavar="NAME", help="the model, as the server calls it")
+    add_requests(group)
+
+
+def add_requests(group: argparse._ArgumentGroup) -> None:
+    """How an endpoint is asked."""
     text = 'environment variable that holds the API key (default: OPENAI_API_KEY if it is set; "" for none)'
     group.add_argument("--key-variable", metavar="NAME", help=text)
     text = "requests in flight (default: 8)"
@@ -44,14 +54,16 @@ def _seconds(text: str) -> float:
     return value
 
 
-def open_backend(args: Namespace) -> ChatBackend:
+def open_backend(args: Namespace) -> Backend:
     """The model that the options of `add_backend` choose.
 
     Raises:
         InputError: there is none, or it cannot be opened.
     """
     if args.endpoint:
-        return _open_endpoint(args)
+        if not args.endpoint_model:
+            raise InputError("--endpoint needs --endpoint-model NAME, the model as the server calls it.")
+        return open_endpoint(args, args.endpoint_model)
     if not args.model:
         raise InputError("no model: give --endpoint URL with --endpoint-model NAME, or --model DIR.")
     if args.endpoint_model or args.key_variable or args.max_requests or args.max_tokens:
@@ -67,14 +79,17 @@ def open_backend(args: Namespace) -> ChatBackend:
     return HuggingFaceModel(args.model)
 
 
-def _open_endpoint(args: Namespace) -> ChatBackend:
+def open_endpoint(args: Namespace, model: str) -> "Endpoint":
+    """The server at `--endpoint`, with the options of `add_requests`.
+
+    Args:
+        model: as the server calls it.
+    """
     from jmed_jax.backends.endpoint import Endpoint
 
-    if not args.endpoint_model:
-        raise InputError("--endpoint needs --endpoint-model NAME, the model as the server calls it.")
     return Endpoint(
         args.endpoint,
-        args.endpoint_model,
+        model,
         key_variable=args.key_variable,
         concurrency=args.concurrency,
         timeout=args.timeout,

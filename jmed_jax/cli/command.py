@@ -7,10 +7,10 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from jmed_jax import __version__
-from jmed_jax.cli import corpus, data, dictionary, evaluate, generate, model, plan, tokenizer, train
+from jmed_jax.cli import analyze, corpus, data, dictionary, evaluate, generate, model, plan, tokenizer, train
 from jmed_jax.cli.arguments import Parser
 from jmed_jax.cli.overrides import split_overrides
 from jmed_jax.errors import InputError
@@ -32,15 +32,23 @@ _SYSTEM_REFUSALS = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run one command of `jmed` and return its exit code."""
+    return run(build_parser, argv)
+
+
+def run(build: Callable[[], Parser], argv: Sequence[str] | None = None) -> int:
+    """Run what a parser describes and return the exit code: of `jmed`, and of the scripts in tools/.
+
+    A handler that has found something out, rather than done it, says so by `args.exit_code = 1`.
+    """
     arguments = list(sys.argv[1:] if argv is None else argv)
     _use_utf8()
     # Ending a command from outside leaves as much behind as Ctrl-C: training has a handler of its own.
     previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _run(arguments)
+        code = _run(build(), arguments)
         sys.stdout.flush()
-        return 0
+        return code
     except SystemExit as error:  # argparse after --help and --version
         return int(error.code or 0)
     except BrokenPipeError:
@@ -74,19 +82,21 @@ def build_parser() -> Parser:
     evaluate.add_commands(commands)
     generate.add_commands(commands)
     model.add_commands(commands)
+    analyze.add_analyze(commands)
     return parser
 
 
-def _run(arguments: Sequence[str]) -> None:
+def _run(parser: Parser, arguments: Sequence[str]) -> int:
     own, overrides = split_overrides(arguments)
-    args = build_parser().parse_args(own)
+    args = parser.parse_args(own)
     if overrides and not args.takes_overrides:
         raise InputError(f"{overrides[0]}: only `jmed train` and `jmed plan` take fields of a configuration.")
-    args.overrides = overrides
+    args.overrides, args.exit_code = overrides, 0
     _quiet_libraries()
     result = args.handler(args)
     if args.json:
         print(json.dumps(result, ensure_ascii=False))
+    return args.exit_code
 
 
 def _report(error: BaseException, traceback_shown: bool) -> int:

@@ -1,4 +1,4 @@
-"""`jmed data` and `jmed pack`: instruction data, and text as packed rows."""
+"""`jmed data` and `jmed pack`: public data, instruction data, and text as packed rows."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -12,6 +12,7 @@ from jmed_jax.cli.arguments import (
     add_prompts,
     positive,
 )
+from jmed_jax.cli.fetch import add_fetch
 from jmed_jax.cli.instruct import add_instruct
 from jmed_jax.cli.streams import report_artifact
 from jmed_jax.errors import InputError
@@ -19,7 +20,9 @@ from jmed_jax.errors import InputError
 
 def add_commands(commands: Commands) -> None:
     """Add the commands of this module."""
-    _add_data(add_group(commands, "data", "Make data", example="jmed data sample --out out/sample"))
+    group = add_group(commands, "data", "Fetch and make data", example="jmed data sample --out out/sample")
+    _add_data(group)
+    add_fetch(group)
     _add_pack(commands)
 
 

@@ -2,8 +2,9 @@
 
 import contextlib
 import io
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from jmed_jax.config import ExperimentConfig, load_config, to_dict
@@ -44,10 +45,24 @@ def _override(config: ExperimentConfig, overrides: Sequence[str]) -> ExperimentC
 
     console = io.StringIO()
     try:
-        with contextlib.redirect_stderr(console):
+        with contextlib.redirect_stderr(console), _wide_terminal():
             return tyro.cli(ExperimentConfig, default=config, args=_spread(config, overrides), add_help=False)
     except SystemExit as error:
         raise InputError(_one_line(console.getvalue())) from error
+
+
+@contextlib.contextmanager
+def _wide_terminal() -> Iterator[None]:
+    """tyro breaks its lines where a terminal ends, within a list of names too; ours are put together again."""
+    before = os.environ.get("COLUMNS")
+    os.environ["COLUMNS"] = "10000"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["COLUMNS"]
+        else:
+            os.environ["COLUMNS"] = before
 
 
 def _spread(config: ExperimentConfig, overrides: Sequence[str]) -> list[str]:

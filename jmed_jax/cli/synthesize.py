@@ -12,7 +12,7 @@ from jmed_jax.corpus.synthetic.prompts import KINDS, TASKS
 from jmed_jax.errors import InputError
 
 if TYPE_CHECKING:
-    from jmed_jax.backends.protocol import ChatBackend
+    from jmed_jax.backends.protocol import Backend
     from jmed_jax.corpus.synthetic.facts import Facts
     from jmed_jax.corpus.synthetic.prompts import Prompts
     from jmed_jax.corpus.synthetic.writers import Writer
@@ -113,7 +113,7 @@ def _check_arguments(args: Namespace) -> None:
 
 
 def _writer(
-    args: Namespace, backend: "ChatBackend | None", prompts: "Prompts", facts: "Facts | None", exercises: int
+    args: Namespace, backend: "Backend | None", prompts: "Prompts", facts: "Facts | None", exercises: int
 ) -> "Writer":
     from jmed_jax.corpus.synthetic.writers import ModelWriter, TemplateWriter
 

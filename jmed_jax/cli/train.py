@@ -17,8 +17,14 @@ def add_quickstart(commands: Commands) -> None:
         "quickstart",
         _quickstart,
         "Run every stage, small, on your data or on the synthetic sample",
-        example="jmed quickstart\njmed quickstart --data out/sample --out out/mine",
+        example="jmed quickstart\njmed quickstart --data out/sample --out out/mine\n"
+        "jmed quickstart --recipe jmedllm --out out/adapted",
     )
+    text = (
+        "slm (default): NCVC-slm-1, from raw text to a scored model; jmedllm: a small random Qwen2, imported, trained "
+        "on text and on questions, scored before and after"
+    )
+    parser.add_argument("--recipe", choices=("slm", "jmedllm"), default="slm", help=text)
     text = "in the layout of `jmed data sample`; the sample itself if none"
     parser.add_argument("--data", type=Path, metavar="DIR", help=text)
     add_output(parser, default=Path("out/quickstart"))
@@ -32,7 +38,7 @@ def add_commands(commands: Commands) -> None:
 def _quickstart(args: Namespace) -> dict[str, Any]:
     from jmed_jax.quickstart import quickstart
 
-    summary = quickstart(args.data, args.out, args.overwrite)
+    summary = quickstart(args.data, args.out, args.overwrite, args.recipe)
     print(args.out / "index.html")
     return summary
 

@@ -10,9 +10,12 @@ from typing import Any
 
 from jmed_jax.config import ExperimentConfig
 from jmed_jax.errors import InputError
-from jmed_jax.evaluate.runner import SCORES, run_tasks
+from jmed_jax.evaluate.evaluations import SCORES
+from jmed_jax.evaluate.plan import Options
+from jmed_jax.evaluate.run import run_tasks
 from jmed_jax.evaluate.tasks import get_task
 from jmed_jax.language_model import LanguageModel
+from jmed_jax.language_model.backend import OurModel
 from jmed_jax.tokenizer.load import load_tokenizer
 from jmed_jax.train.batches import open_training_rows
 from jmed_jax.train.run import TOKENIZER
@@ -32,6 +35,7 @@ class TrainingScores:
             InputError: gold rows are missing or damaged, or the model knows no chat tokens: now, and not after days.
         """
         self.config = config.model
+        self.tokens_per_step = config.tokens_per_step
         self.run = run
         self.tasks = tasks
         self.data = data
@@ -53,12 +57,17 @@ class TrainingScores:
         name = f"{self.run.name} step {step}"
         model = LanguageModel(self.config, parameters, load_tokenizer(self.run / TOKENIZER), name)
         evaluation = run_tasks(
-            model,
+            OurModel(model),
             self.tasks,
             self.data,
             self.run / EVALUATIONS / f"step-{step}",
-            model_info={"name": name, "parameters": self.config.num_parameters},
-            limit=self.limit,
+            model_info={
+                "name": name,
+                "parameters": self.config.num_parameters,
+                "step": step,
+                "tokens": step * self.tokens_per_step,
+            },
+            options=Options(limit=self.limit),
             overwrite=True,
         )
         scores = json.loads((evaluation.path / SCORES).read_text(encoding="utf-8"))["tasks"]

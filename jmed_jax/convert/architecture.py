@@ -1,7 +1,7 @@
 """`config.json` of a Hugging Face directory as our ModelConfig: Qwen2, Llama, and Arcee as we export it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,21 @@ from jmed_jax.config import ModelConfig
 from jmed_jax.errors import InputError
 
 MODEL_TYPES = ("arcee", "llama", "qwen2")
+_KINDS: dict[type, tuple[str, ...]] = {
+    int: (
+        "vocab_size",
+        "num_hidden_layers",
+        "hidden_size",
+        "intermediate_size",
+        "num_attention_heads",
+        "num_key_value_heads",
+        "head_dim",
+        "max_position_embeddings",
+    ),
+    float: ("rms_norm_eps", "rope_theta"),
+    bool: ("tie_word_embeddings",),
+    dict: ("rope_parameters", "rope_scaling"),
+}
 
 
 def read_model_config(path: Path) -> ModelConfig:
@@ -21,6 +36,7 @@ def read_model_config(path: Path) -> ModelConfig:
     if not file.is_file():
         raise InputError(f"{path}: neither a run (run.json) nor a Hugging Face directory (config.json).")
     content = read_json(file)
+    check_kinds(file, content, _KINDS)
     _check_readable(file, content)
     try:
         return _model_config(content)
@@ -42,6 +58,20 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a JSON object. Export or fetch the model again.")
     return content
+
+
+def check_kinds(file: Path, content: Mapping[str, Any], kinds: Mapping[type, Sequence[str]]) -> None:
+    """Fields of a JSON object are of the kinds that they must be, or absent, or null; a whole number is a float, too.
+
+    Raises:
+        InputError: one is not.
+    """
+    for kind, names in kinds.items():
+        for name in names:
+            value = content.get(name)
+            fits = type(value) is kind or (kind is float and type(value) is int)
+            if value is not None and not fits:
+                raise InputError(f"{file}: {name} is {value!r}, expected {kind.__name__}. Fetch the model again.")
 
 
 def _check_readable(file: Path, content: Mapping[str, Any]) -> None:

@@ -6,7 +6,9 @@ Llama take the twin: a gated MLP whose gate is our up projection and whose up pr
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -19,7 +21,8 @@ from flax import nnx
 from jmed_jax.config import ModelConfig
 from jmed_jax.convert.architecture import read_json
 from jmed_jax.convert.names import EMBEDDING, HEAD, SCALED_TIED_HEAD, Tensor, tensors
-from jmed_jax.convert.tensor_files import INDEX, WEIGHTS, Slot, model_slots, read_into, transposed
+from jmed_jax.convert.tensor_files import Slot, converted, empty, model_slots, read_into, transposed
+from jmed_jax.convert.tensor_writer import Planned, write_shards
 from jmed_jax.errors import InputError
 from jmed_jax.models.decoder import abstract_parameters
 
@@ -27,7 +30,8 @@ Format = Literal["arcee", "llama", "qwen2"]
 Dtype = Literal["float32", "bfloat16"]
 
 GENERATION = "generation_config.json"
-MAX_SHARD_BYTES = 4 * 2**30
+# Tensors that are read at a time: numpy and the system let go of the interpreter meanwhile.
+_READERS = min(4, os.cpu_count() or 1)
 _NUMPY_DTYPES = {"float32": np.dtype(np.float32), "bfloat16": np.dtype(ml_dtypes.bfloat16)}
 
 
@@ -42,6 +46,11 @@ def formats(config: ModelConfig) -> tuple[Format, ...]:
     if config.qkv_bias:
         raise InputError("no Hugging Face class has biases of the attention beside a plain MLP; it cannot be exported.")
     return ("arcee", "llama")
+
+
+def default_dtype(config: ModelConfig) -> Dtype:
+    """Qwen2 and Llama as they are published, NCVC-slm-1 as it is trained."""
+    return "bfloat16" if config.gated_mlp else "float32"
 
 
 def config_json(
@@ -83,45 +92,50 @@ def config_json(
     return {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "mlp_bias": not config.gated_mlp, **common}
 
 
-def hf_tensors(
-    config: ModelConfig, parameters: Any, *, format: Format, dtype: Dtype
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and array of every tensor of the export.
+def hf_tensors(config: ModelConfig, parameters: Any, *, format: Format, dtype: Dtype) -> list[Planned]:
+    """Every tensor of the export; its numbers are made when they are asked for.
 
     The embedding scale is folded into the embedding: Hugging Face's classes have none. A head tied to a scaled
     embedding becomes a tensor of its own, the unscaled one.
     """
-    numpy_dtype = _NUMPY_DTYPES[dtype]
+    parameters = jax.tree.map(_on_host, parameters)
     untied = config.tie_embeddings and config.scale_embeddings
+    planned: list[Planned] = []
     for tensor in [*tensors(config), *([SCALED_TIED_HEAD] if untied else [])]:
-        array = _lookup(parameters, tensor)
-        if tensor.name == EMBEDDING and config.scale_embeddings:
-            array = array.astype(np.float32) * np.float32(math.sqrt(config.hidden_size))
-        array = array.astype(numpy_dtype, copy=False)
-        array = transposed(array) if tensor.transpose else np.ascontiguousarray(array)
-        if format == "llama" and not config.gated_mlp and ".mlp." in tensor.name:
-            yield from _gated_twin(config, tensor.name, array)
-        else:
-            yield tensor.name, array
+        shape = _at(parameters, tensor.path).shape[0 if tensor.layer is None else 1 :]
+        make = partial(_made, config, parameters, tensor, _NUMPY_DTYPES[dtype])
+        whole = Planned(tensor.name, _NUMPY_DTYPES[dtype], shape[::-1] if tensor.transpose else shape, make)
+        twin = format == "llama" and not config.gated_mlp and ".mlp." in tensor.name
+        planned += _gated_twin(config, whole) if twin else [whole]
+    return planned
 
 
-def _gated_twin(config: ModelConfig, name: str, array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """`down(silu(up x))` as `down(silu(gate x) · (0 x + 1))`, bit-exact in any dtype."""
-    prefix = name.rsplit(".", 2)[0]
-    F, D, dtype = config.mlp_size, config.hidden_size, array.dtype
-    if name.endswith("down_proj.weight"):
-        yield name, array
-        yield f"{prefix}.down_proj.bias", np.zeros(D, dtype)
-        return
-    yield f"{prefix}.gate_proj.weight", array
-    yield f"{prefix}.gate_proj.bias", np.zeros(F, dtype)
-    yield f"{prefix}.up_proj.weight", np.zeros((F, D), dtype)
-    yield f"{prefix}.up_proj.bias", np.ones(F, dtype)
+def _on_host(array: Any) -> Any:
+    """A view of what lies in the host's memory anyway; on an accelerator the array, of which slices are fetched."""
+    on_host = isinstance(array, jax.Array) and all(device.platform == "cpu" for device in array.devices())
+    return np.asarray(array) if on_host else array
 
 
-def _lookup(parameters: Any, tensor: Tensor) -> np.ndarray:
+def _made(config: ModelConfig, parameters: Any, tensor: Tensor, dtype: np.dtype) -> np.ndarray:
     node = _at(parameters, tensor.path)
-    return np.asarray(node if tensor.layer is None else node[tensor.layer])
+    array = np.asarray(node if tensor.layer is None else node[tensor.layer])
+    if tensor.name == EMBEDDING and config.scale_embeddings:
+        array = array.astype(np.float32) * np.float32(math.sqrt(config.hidden_size))
+    return transposed(array, dtype) if tensor.transpose else converted(array, dtype)
+
+
+def _gated_twin(config: ModelConfig, tensor: Planned) -> list[Planned]:
+    """`down(silu(up x))` as `down(silu(gate x) · (0 x + 1))`, bit-exact in any dtype."""
+    prefix = tensor.name.rsplit(".", 2)[0]
+    F, D, dtype = config.mlp_size, config.hidden_size, tensor.dtype
+    if tensor.name.endswith("down_proj.weight"):
+        return [tensor, Planned(f"{prefix}.down_proj.bias", dtype, (D,), lambda: np.zeros(D, dtype))]
+    return [
+        tensor._replace(name=f"{prefix}.gate_proj.weight"),
+        Planned(f"{prefix}.gate_proj.bias", dtype, (F,), lambda: np.zeros(F, dtype)),
+        Planned(f"{prefix}.up_proj.weight", dtype, (F, D), lambda: np.zeros((F, D), dtype)),
+        Planned(f"{prefix}.up_proj.bias", dtype, (F,), lambda: np.ones(F, dtype)),
+    ]
 
 
 def write_weights(
@@ -133,13 +147,16 @@ def write_weights(
     format: Format | None = None,
     dtype: Dtype = "float32",
     source: Path | None = None,
-) -> None:
+) -> dict[Path, str]:
     """Write config, generation config and sharded safetensors into the existing directory `out`.
 
     Args:
         format: None is the natural one.
         source: a directory with `config.json` of the model this one comes from, whose further fields are kept, and
             perhaps its `generation_config.json`, which is kept byte for byte.
+
+    Returns:
+        sha256 of the safetensors.
 
     Raises:
         InputError: the architecture has no such format.
@@ -156,40 +173,7 @@ def write_weights(
             generation = (source / GENERATION).read_bytes()
     (out / "config.json").write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
     (out / GENERATION).write_bytes(generation)
-    _write_shards(out, hf_tensors(config, parameters, format=format, dtype=dtype))
-
-
-def _write_shards(out: Path, named: Iterator[tuple[str, np.ndarray]]) -> None:
-    """Files of at most MAX_SHARD_BYTES, one in memory at a time; an index where there are several."""
-    from safetensors.numpy import save_file
-
-    shards: list[list[str]] = []
-    shard: dict[str, np.ndarray] = {}
-    total = size = 0
-
-    def flush() -> None:
-        save_file(shard, out / f"shard-{len(shards)}", metadata={"format": "pt"})
-        shards.append(list(shard))
-        shard.clear()
-
-    for name, array in named:
-        if shard and size + array.nbytes > MAX_SHARD_BYTES:
-            flush()
-            size = 0
-        shard[name] = array
-        size += array.nbytes
-        total += array.nbytes
-    flush()
-    if len(shards) == 1:
-        (out / "shard-0").rename(out / WEIGHTS)
-        return
-    weight_map: dict[str, str] = {}
-    for index, names in enumerate(shards):
-        file_name = f"model-{index + 1:05d}-of-{len(shards):05d}.safetensors"
-        (out / f"shard-{index}").rename(out / file_name)
-        weight_map |= dict.fromkeys(names, file_name)
-    content = {"metadata": {"total_size": total}, "weight_map": weight_map}
-    (out / INDEX).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return write_shards(out, hf_tensors(config, parameters, format=format, dtype=dtype))
 
 
 def stored_dtype(path: Path) -> np.dtype:
@@ -207,8 +191,8 @@ def read_parameters(
 ) -> dict[str, Any]:
     """Parameters of a Hugging Face directory as our nested dictionaries.
 
-    Every array is read straight into its shards, a tensor at a time: the host holds, beside what lives on it, one
-    array's shard and one tensor.
+    Every array is read straight into its shards, a few tensors at a time: the host holds, beside what lives on it, one
+    array's shard and those tensors.
 
     Args:
         shardings: of the same nesting; None puts everything on the first device.
@@ -241,12 +225,17 @@ def _shard(
     group: list[Tensor], slots: Mapping[str, Slot], shape: tuple[int, ...], dtype: np.dtype, index: tuple[slice, ...]
 ) -> np.ndarray:
     """The part `index` of one of our arrays, which is one tensor, or one a layer."""
-    target = np.empty([len(range(*part.indices(n))) for part, n in zip(index, shape, strict=True)], dtype)
+    target = empty([len(range(*part.indices(n))) for part, n in zip(index, shape, strict=True)], dtype)
     if group[0].layer is None:
         read_into(target, slots[group[0].name], index, transpose=group[0].transpose)
         return target
-    for place, tensor in enumerate(group[index[0]]):
+
+    def read_layer(place: int, tensor: Tensor) -> None:
         read_into(target[place], slots[tensor.name], index[1:], transpose=tensor.transpose)
+
+    layers = group[index[0]]
+    with ThreadPoolExecutor(_READERS) as readers:
+        list(readers.map(read_layer, range(len(layers)), layers))
     return target
 
 

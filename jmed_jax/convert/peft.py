@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from jmed_jax.config import LORA_TARGETS, LoraConfig, ModelConfig
-from jmed_jax.convert.architecture import read_json
+from jmed_jax.convert.architecture import check_kinds, read_json
 from jmed_jax.convert.tensor_files import Slot, file_slots, read_into
 from jmed_jax.errors import InputError
 from jmed_jax.models.lora import LINEARS, abstract_adapter
@@ -34,6 +34,12 @@ _MUST_BE_UNSET = (
     "use_qalora",
 )
 """Settings that mean another computation than ours."""
+_KINDS = {
+    int: ("r",),
+    float: ("lora_alpha", "lora_dropout"),
+    bool: ("use_rslora", "use_dora"),
+    str: ("base_model_name_or_path",),
+}
 
 
 class _Tensor(NamedTuple):
@@ -60,7 +66,7 @@ def read_adapter(path: Path, config: ModelConfig) -> tuple[dict[str, Any], LoraC
         InputError: there is none, it is pickled, of another kind than LoRA on the blocks' linear layers, or it does
             not fit the model.
     """
-    lora = _read_config(path)
+    lora = read_config(path)
     if not (path / WEIGHTS).is_file() and (path / "adapter_model.bin").is_file():
         raise InputError(
             f"{path}: a pickled adapter (.bin), which can run code and is not read. Save it again with PEFT where you "
@@ -108,11 +114,17 @@ def write_adapter(out: Path, config: ModelConfig, lora: LoraConfig, adapter: Map
     (out / CONFIG).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _read_config(path: Path) -> LoraConfig:
+def read_config(path: Path) -> LoraConfig:
+    """Rank, targets and what else `adapter_config.json` says.
+
+    Raises:
+        InputError: it is missing, or says what cannot be read here.
+    """
     file = path / CONFIG
     if not file.is_file():
         raise InputError(f"{path}: no {CONFIG} here, so this is not a PEFT adapter.")
     content = read_json(file)
+    check_kinds(file, content, _KINDS)
     if content.get("peft_type") != "LORA":
         raise InputError(f"{file}: peft_type {content.get('peft_type')} cannot be read; expected LORA.")
     if used := [name for name in _MUST_BE_UNSET if content.get(name)]:
@@ -122,23 +134,22 @@ def _read_config(path: Path) -> LoraConfig:
     targets = content.get("target_modules")
     if targets == "all-linear":
         targets = list(LORA_TARGETS)
-    unknown = [targets] if isinstance(targets, str) else sorted(set(targets or ()) - set(LORA_TARGETS))
+    unknown = [targets] if isinstance(targets, str) else [t for t in targets or () if t not in LORA_TARGETS]
     if unknown or not targets:
         raise InputError(
-            f"{file}: target module {', '.join(unknown) or '(none)'} matches nothing here; there are "
+            f"{file}: target module {', '.join(map(str, unknown)) or '(none)'} matches nothing here; there are "
             f"{', '.join(LORA_TARGETS)}."
         )
-    try:
-        return LoraConfig(
-            rank=content["r"],
-            alpha=float(content["lora_alpha"]),
-            dropout=content.get("lora_dropout", 0.0),
-            targets=tuple(name for name in LORA_TARGETS if name in targets),
-            rank_stabilized=content.get("use_rslora", False),
-            dora=content.get("use_dora", False),
-        )
-    except KeyError as error:
-        raise InputError(f"{file}: no {error} in it. Save the adapter again.") from error
+    if missing := [name for name in ("r", "lora_alpha") if content.get(name) is None]:
+        raise InputError(f"{file}: no {' and no '.join(missing)} in it. Save the adapter again.")
+    return LoraConfig(
+        rank=content["r"],
+        alpha=float(content["lora_alpha"]),
+        dropout=content.get("lora_dropout") or 0.0,
+        targets=tuple(name for name in LORA_TARGETS if name in targets),
+        rank_stabilized=content.get("use_rslora") or False,
+        dora=content.get("use_dora") or False,
+    )
 
 
 def _tensors(config: ModelConfig, lora: LoraConfig) -> Iterator[_Tensor]:

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jmed_jax.artifact import check_free, replacing
-from jmed_jax.backends.protocol import ChatBackend, Completion
+from jmed_jax.backends.protocol import Backend, Completion, Decoding
 from jmed_jax.corpus.annotation_prompt import AnnotationPrompt
 from jmed_jax.corpus.documents import iter_documents
-from jmed_jax.corpus.journal import Journal
 from jmed_jax.errors import InputError
+from jmed_jax.journal import Journal, unfinished_directory
 from jmed_jax.jsonl import write_jsonl
 from jmed_jax.progress import say, track
 
@@ -71,7 +71,7 @@ def _hash(identifier: str, seed: int) -> int:
 
 def annotate(
     documents: Sequence[Sampled],
-    backend: ChatBackend,
+    backend: Backend,
     prompt: AnnotationPrompt,
     out: Path,
     *,
@@ -109,7 +109,7 @@ def annotate(
         # Of these texts: the same ids may stand for others in another corpus.
         "documents": hashlib.sha256("\0".join(d.id + d.text for d in documents).encode(errors="replace")).hexdigest(),
     }
-    with Journal(out.with_name(out.name + ".unfinished"), settings) as journal:
+    with Journal(unfinished_directory(out), settings) as journal:
         rows = {row["id"]: row for _, row in journal.records()}
         left = [document for document in documents if document.id not in rows]
         if len(left) < len(documents):
@@ -140,7 +140,7 @@ def _ask_all(annotator: "_Annotator", documents: Sequence[Sampled], journal: Jou
 class _Annotator:
     """Asks about one batch after the other."""
 
-    def __init__(self, backend: ChatBackend, prompt: AnnotationPrompt, retries: int, max_new_tokens: int) -> None:
+    def __init__(self, backend: Backend, prompt: AnnotationPrompt, retries: int, max_new_tokens: int) -> None:
         self.backend = backend
         self.prompt = prompt
         self.retries = retries
@@ -155,7 +155,7 @@ class _Annotator:
         open_documents = list(documents)
         for attempt in range(1 + self.retries):
             conversations = [self.prompt.messages(document.text, attempt) for document in open_documents]
-            completions = self.backend.complete(conversations, max_new_tokens=self.max_new_tokens)
+            completions = self.backend.complete(conversations, Decoding(self.max_new_tokens))
             self._check_for_answers(completions)
             for document, completion in zip(open_documents, completions, strict=True):
                 if completion.over_budget:

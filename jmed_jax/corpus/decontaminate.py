@@ -82,7 +82,7 @@ class EvaluationSpans:
         by a chunk of it.
         """
         text = unicodedata.normalize("NFKC", text)
-        for hashes, starts, ends in _spans(text, self.span):
+        for hashes, starts, ends in spans(text, self.span):
             hits, sets = self._look_up(hashes)
             if len(hits):
                 following = int(np.argmin(np.append(np.diff(hits) == 1, False)))
@@ -112,7 +112,7 @@ def _upper_bits(hashes: Hashes, size: int) -> Hashes:
 # --- spans of a text --------------------------------------------------------------------------------------------------
 
 
-def _spans(text: str, span: int) -> Iterator[tuple[Hashes, Places, Places]]:
+def spans(text: str, span: int) -> Iterator[tuple[Hashes, Places, Places]]:
     """Yield (hashes, places of the first character, places after the last) of a text's spans, chunk by chunk.
 
     There is a span at every letter: the shortest text from there on that weighs enough. So equal texts have equal
@@ -175,14 +175,15 @@ def _read_file(path: Path, span: int) -> tuple[Hashes, Hashes]:
 def _row_hashes(row: dict[str, Any], span: int) -> Hashes:
     """All different hashes of a row's spans: a span that stands twice in a row is no template for that."""
     # Documents are cleaned, so what cleaning takes out of a question is not in them either.
-    texts = [unicodedata.normalize("NFKC", clean(text)) for text in _strings(row)]
-    hashes = [hashes for text in texts if len(text) >= span for hashes, _, _ in _spans(text, span)]
+    texts = [unicodedata.normalize("NFKC", clean(text)) for text in strings_in(row)]
+    hashes = [hashes for text in texts if len(text) >= span for hashes, _, _ in spans(text, span)]
     return np.unique(np.concatenate([letter_values()[:0], *hashes]))
 
 
-def _strings(value: Any) -> Iterator[str]:
+def strings_in(value: Any) -> Iterator[str]:
+    """Every string of a JSON value, however nested."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
         for part in value.values() if isinstance(value, dict) else value:
-            yield from _strings(part)
+            yield from strings_in(part)

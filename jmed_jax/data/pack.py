@@ -16,6 +16,7 @@ import numpy as np
 from jmed_jax import artifact
 from jmed_jax.artifact import Artifact
 from jmed_jax.corpus.mixture import iter_mixture
+from jmed_jax.data.row_sources import Sources, conversation_sources, corpus_sources
 from jmed_jax.data.rows import Row, RowFormat, write_shards
 from jmed_jax.errors import InputError
 from jmed_jax.jsonl import field, read_jsonl
@@ -361,7 +362,8 @@ def pack_corpus(
         documents = encode_documents(tokenizer, texts, PackCounts(), workers=workers)
         return pack_documents(documents, row_length, tokenizer.pad_id, counts, byte_counts)
 
-    return _write(rows, out, mode, row_format, tokenizer, source.fingerprint, holdout, overwrite)
+    sources = corpus_sources(corpus)
+    return _write(rows, out, mode, row_format, tokenizer, source.fingerprint, sources, holdout, overwrite)
 
 
 def _texts(rows: Iterable[Mapping[str, Any]], holdout: Holdout | None, held_out: bool) -> Iterator[str]:
@@ -411,7 +413,8 @@ def pack_conversations(
 
     inputs = json.dumps({str(path): artifact.file_sha256(path) for path in conversations})
     row_format = RowFormat(row_length, tokenizer.vocab_size)
-    return _write(rows, out, "fit", row_format, tokenizer, inputs, holdout, overwrite)
+    sources = conversation_sources(conversations)
+    return _write(rows, out, "fit", row_format, tokenizer, inputs, sources, holdout, overwrite)
 
 
 def _check_outputs(out: Path, holdout: Holdout | None, overwrite: bool) -> None:
@@ -429,6 +432,7 @@ def _write(
     row_format: RowFormat,
     tokenizer: TextTokenizer,
     source: str,
+    sources: Sources,
     holdout: Holdout | None,
     overwrite: bool,
 ) -> Artifact:
@@ -437,7 +441,12 @@ def _write(
     Args:
         rows: from (counts to fill, whether the held-out rows are meant).
     """
-    config = {"mode": mode, "row_length": row_format.row_length, "vocab_size": row_format.vocab_size}
+    config = {
+        "mode": mode,
+        "row_length": row_format.row_length,
+        "vocab_size": row_format.vocab_size,
+        "sources": sources,
+    }
     sides = [(out, config)]
     if holdout:
         sides = [

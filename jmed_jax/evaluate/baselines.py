@@ -1,4 +1,4 @@
-"""What answers without reading reach: the most frequent answer, and chance."""
+"""What stands beside every score: chance, the most frequent answer, and a linear model on characters."""
 
 import random
 import string
@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from jmed_jax.evaluate.questions import ChoiceQuestion, ExtractionQuestion, Question
-from jmed_jax.evaluate.task_kinds import Metrics, Task
+from jmed_jax.evaluate.linear_baseline import linear_predictions
+from jmed_jax.evaluate.questions import ChoiceQuestion, ExtractionQuestion, OpenQuestion, Question
+from jmed_jax.evaluate.task import Metrics, Task
 
 # Medians of the open training rows of the three entity tasks: 2 to 9 strings a row, 4 to 5 characters a string.
 TYPICAL_STRINGS = 3
@@ -18,11 +19,19 @@ TYPICAL_CHARACTERS = 5
 def baseline_scores(
     task: Task[Any], questions: Sequence[Question], train: Sequence[Question], *, seed: int = 0
 ) -> dict[str, Metrics]:
-    """{"majority": …, "random": …} by the task's own scorer; no "majority" without training rows."""
-    scored = {"random": task.score(questions, random_predictions(questions, seed=seed))}
+    """{"random": …, "majority": …, "linear": …} by the task's own scorer; only "random" without training rows.
+
+    Questions that are answered in free words have none: {}. The same arguments give the same scores.
+    """
+    if any(isinstance(question, OpenQuestion) for question in questions):
+        return {}
+    predictions = {"random": random_predictions(task, questions, seed=seed)}
     if train:
-        scored = {"majority": task.score(questions, majority_predictions(questions, train)), **scored}
-    return scored
+        predictions |= {
+            "majority": majority_predictions(questions, train),
+            "linear": linear_predictions(questions, train),
+        }
+    return {name: task.score(questions, values) for name, values in predictions.items()}
 
 
 def majority_predictions(questions: Sequence[Question], train: Sequence[Question]) -> list[str]:
@@ -57,22 +66,24 @@ def _ranked(counts: Counter[str]) -> list[str]:
     return sorted(counts, key=lambda answer: (-counts[answer], answer))
 
 
-def random_predictions(questions: Sequence[Question], *, seed: int) -> list[str]:
+def random_predictions(task: Task[Any], questions: Sequence[Question], *, seed: int) -> list[str]:
     """Chance, reproducible question by question, in whatever order and number they come.
 
-    Choice tasks: one of the options. Entity tasks: three spans of five characters from the report. IgakuQA: as many
-    letters as the question asks for; numbers are left blank.
+    Choices: as many as the question asks for. Entity tasks: three spans of five characters from the report. Numerals
+    are left blank.
     """
-    return [_chance(question, random.Random(f"{seed} {question.id}")) for question in questions]
+    return [_chance(task, question, random.Random(f"{seed} {question.id}")) for question in questions]
 
 
-def _chance(question: Question, generator: random.Random) -> str:
-    if isinstance(question, ChoiceQuestion):
-        return generator.choice(list(question.options))
+def _chance(task: Task[Any], question: Question, generator: random.Random) -> str:
+    assert not isinstance(question, OpenQuestion), "what is answered in free words has no choices"
     if isinstance(question, ExtractionQuestion):
         return str(_random_spans(question.question, generator))
     letters = string.ascii_lowercase[: len(question.choices)]
-    return ",".join(sorted(generator.sample(letters, min(len(question.answer), len(letters)))))
+    if not letters:
+        return ""
+    drawn = generator.sample(letters, min(len(question.answer), len(letters)))
+    return task.prediction_of(question, tuple(sorted(drawn)))
 
 
 def _random_spans(question: str, generator: random.Random) -> list[str]:

@@ -42,8 +42,11 @@ ExamPrompts = Mapping[str, ExamPrompt]
 """By "STYLE.LANGUAGE"."""
 
 
-def load_exam_prompts(path: Path | None = None) -> ExamPrompts:
+def load_exam_prompts(path: Path | None = None, names: Sequence[str] | None = None) -> ExamPrompts:
     """Read a prompt file: {"STYLE.LANGUAGE": {"system", "user", "response_marker"}}; None reads the package's own.
+
+    Args:
+        names: those that are needed; all if None.
 
     Raises:
         InputError: not such a file, a name is missing, or a template lacks a field or has one that does not exist.
@@ -51,7 +54,7 @@ def load_exam_prompts(path: Path | None = None) -> ExamPrompts:
     path = path or DEFAULT_EXAM_PROMPTS
     entries = read_prompt_file(path)
     prompts = {}
-    for name in read_prompt_file(DEFAULT_EXAM_PROMPTS):
+    for name in names or read_prompt_file(DEFAULT_EXAM_PROMPTS):
         try:
             entry = entries[name]
             prompt = ExamPrompt(*(str(entry[key]) for key in ("system", "user", "response_marker")))

@@ -9,9 +9,10 @@ from typing import Any
 from jmed_jax.artifact import replacing
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.gold import read_sources
-from jmed_jax.evaluate.prompts import Prompts, load_prompts
+from jmed_jax.evaluate.prompts import Prompts
+from jmed_jax.evaluate.protocols.jmed_llm import TEST, TRAIN
 from jmed_jax.evaluate.questions import ChoiceQuestion, ExtractionQuestion, Question
-from jmed_jax.evaluate.task_kinds import Task
+from jmed_jax.evaluate.task import Task
 from jmed_jax.evaluate.tasks import get_task
 from jmed_jax.jsonl import write_jsonl
 
@@ -65,7 +66,6 @@ def write_conversations(
     Raises:
         InputError: a task is unknown or has no training rows in `data`, a row is damaged, or nothing is left.
     """
-    wording = load_prompts(prompts)
     test_sources = _test_sources(data) if exclude_test_documents else frozenset()
     counts: dict[str, int] = {}
     conversations: list[dict[str, Any]] = []
@@ -76,7 +76,7 @@ def write_conversations(
         # Seeded by task too, so that a task's rows do not depend on which others are written.
         rows = _draw(rows, random.Random(f"{seed} {task.name}"), balance, limit_per_task)
         counts[task.name] = len(rows)
-        conversations += training_conversations(task, rows, wording)
+        conversations += training_conversations(task, rows, task.load_wording(prompts))
     if not conversations:
         raise InputError(f"{data}: no training rows are left for {', '.join(tasks)}.")
     with replacing(out) as temporary:
@@ -87,13 +87,13 @@ def write_conversations(
 def _read_rows(task: Task[Any], data: Path) -> list[TrainRow]:
     path = task.train_path(data)
     if path is None:
-        expected = data / "jmed_llm" / "train" / f"{task.short_name}.jsonl.gz"
+        expected = data / TRAIN / f"{task.name.rpartition('.')[2]}.jsonl.gz"
         raise InputError(f"{expected}: no such file. The training rows of {task.name} are expected there.")
     return list(task.read_gold([path]))
 
 
 def _test_sources(data: Path) -> frozenset[str]:
-    directory = data / "jmed_llm" / "test"
+    directory = data / TEST
     return read_sources([directory]) if directory.is_dir() else frozenset()
 
 

@@ -4,14 +4,14 @@ One row a question: {"problem_id" or "id", "prediction": "a,c"} for an answer al
 {"id", "output"} for raw text. Optional: "system" (several systems in one file) and "year".
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.questions import ExamQuestion, Question
-from jmed_jax.evaluate.task_kinds import Task
+from jmed_jax.evaluate.task import Task
 from jmed_jax.jsonl import read_jsonl
 
 SHOWN_IDS = 5
@@ -33,12 +33,18 @@ _Row = tuple[int, dict[str, Any]]
 
 
 def read_predictions(
-    path: Path, task: Task[Any], questions: Sequence[Question], *, system: str | None = None
+    path: Path,
+    task: Task[Any],
+    questions: Sequence[Question],
+    *,
+    system: str | None = None,
+    passed_over: Collection[str] = (),
 ) -> Predictions:
     """Read the predictions of one system for exactly these questions.
 
     Args:
         system: which one, where the file holds several.
+        passed_over: further ids that the file may have: of gold rows that the protocol does not ask.
 
     Raises:
         InputError: an id is unknown, repeated or missing; a row has neither "prediction" nor "output"; the file holds
@@ -46,7 +52,7 @@ def read_predictions(
     """
     rows = _of_system(list(read_jsonl(path)), system, path)
     current = _of_years(rows, {question.year for question in questions if isinstance(question, ExamQuestion)})
-    by_id = _by_id(current, {question.id for question in questions}, path)
+    by_id = _by_id(current, {question.id for question in questions}.union(passed_over), path)
     missing = [question.id for question in questions if question.id not in by_id]
     if missing:
         raise InputError(f"{path}: no prediction for {len(missing)} of {len(questions)} questions: {_some(missing)}.")

@@ -1,7 +1,7 @@
 """The wording of the questions. It is data: the package's own (`prompts.json`), or a file of the same shape."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +33,35 @@ class Prompt:
 Prompts = Mapping[str, Prompt]
 
 
-def load_prompts(path: Path | None = None) -> Prompts:
+def plain_text(conversation: Conversation, cue: str) -> str:
+    """A conversation as one text for a base model, which has no chat template.
+
+    Messages are paragraphs. An answer stands behind `cue` below its question, and `cue` ends the text; where it is
+    empty, an answer stands on the next line.
+    """
+    paragraphs: list[str] = []
+    for message in conversation:
+        if message["role"] == "assistant":
+            paragraphs[-1] = _with_cue(paragraphs[-1], cue) + plain_answer(message["content"], cue)
+        else:
+            paragraphs.append(message["content"].rstrip())
+    return "\n\n".join([*paragraphs[:-1], _with_cue(paragraphs[-1], cue)])
+
+
+def plain_answer(text: str, cue: str) -> str:
+    """An answer as it goes on behind its cue: English puts a space there."""
+    return f"{' ' if cue.isascii() else ''}{text}" if cue else f"\n{text}"
+
+
+def _with_cue(paragraph: str, cue: str) -> str:
+    return f"{paragraph}\n{cue}" if cue and not paragraph.endswith(cue) else paragraph
+
+
+def load_prompts(path: Path | None = None, names: Sequence[str] | None = None) -> Prompts:
     """Read a prompt file: {name: {"system", "user"}} with the names of the package's own; None reads that one.
+
+    Args:
+        names: those that are needed; all if None.
 
     Raises:
         InputError: not such a file, a name is missing, or a template has a field that does not exist.
@@ -42,7 +69,7 @@ def load_prompts(path: Path | None = None) -> Prompts:
     path = path or DEFAULT_PROMPTS
     entries = read_prompt_file(path)
     prompts = {}
-    for name in read_prompt_file(DEFAULT_PROMPTS):
+    for name in names or read_prompt_file(DEFAULT_PROMPTS):
         try:
             prompts[name] = Prompt(system=str(entries[name]["system"]), user=str(entries[name]["user"]))
             prompts[name].messages(question="", options="")

@@ -1,9 +1,10 @@
-"""The three kinds of question that the benchmarks ask."""
+"""The kinds of question that are asked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jmed_jax.evaluate.exam_answers import Answer, is_number
+from jmed_jax.evaluate.exams.question import MultipleChoiceQuestion
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,16 @@ class ChoiceQuestion:
     sources: frozenset[str] = frozenset()
     overlaps_test: bool = False
 
+    @property
+    def text(self) -> str:
+        """The same as `question`: every kind of question has a `text` and `choices`."""
+        return self.question
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The texts of the options."""
+        return tuple(self.options.values())
+
 
 @dataclass(frozen=True)
 class ExtractionQuestion:
@@ -45,6 +56,12 @@ class ExtractionQuestion:
     answers: tuple[str, ...]
     sources: frozenset[str] = frozenset()
     overlaps_test: bool = False
+    choices: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The same as `question`."""
+        return self.question
 
 
 @dataclass(frozen=True)
@@ -85,4 +102,25 @@ class ExamQuestion:
         return not self.choices and all(is_number(part) for part in self.answer)
 
 
-Question = ChoiceQuestion | ExtractionQuestion | ExamQuestion
+@dataclass(frozen=True)
+class OpenQuestion:
+    """A question that is answered in free words.
+
+    Attributes:
+        reference: an answer that is right; "" where only a rubric says what one is.
+        rubric: what a judge looks for; "" where the reference says it.
+    """
+
+    id: str
+    question: str
+    reference: str
+    rubric: str = ""
+    choices: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The same as `question`."""
+        return self.question
+
+
+Question = ChoiceQuestion | ExtractionQuestion | ExamQuestion | MultipleChoiceQuestion | OpenQuestion

@@ -1,23 +1,30 @@
-"""Scoring a predictions file, and the score of the rows that no training row gives away."""
+"""Scoring a predictions file, and which rows no training row gives away."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from jmed_jax.evaluate.gold import read_sources
 from jmed_jax.evaluate.predictions import read_predictions
-from jmed_jax.evaluate.questions import ExamQuestion, Question
-from jmed_jax.evaluate.task_kinds import Metrics, Task
+from jmed_jax.evaluate.questions import Question
+from jmed_jax.evaluate.row_scores import metrics
+from jmed_jax.evaluate.task import Metrics
 from jmed_jax.evaluate.tasks import get_task
 
 
 def score_predictions(
-    task: str, gold: Sequence[Path], predictions: Path, *, system: str | None = None, train: Sequence[Path] = ()
+    task: str,
+    gold: Sequence[Path],
+    predictions: Path,
+    *,
+    protocol: str | None = None,
+    system: str | None = None,
+    train: Sequence[Path] = (),
 ) -> Metrics:
     """Score a predictions file of any system against gold files or directories.
 
     Args:
         task: a name of `tasks.TASKS`.
+        protocol: one that the task can be put under; its default if None.
         system: which system, where the file holds several.
         train: JMED-LLM training files or directories; given, the score on clean rows stands beside.
 
@@ -27,31 +34,25 @@ def score_predictions(
         "other_years" counts predictions passed over because their year is none of the gold's, when there are any.
         JMED-LLM: {"task", "n", "accuracy", "kappa", "unparsable", "groups": by tag}, or "exact_f1", "partial_f1" and
         "overlap_f1"; with `train`, "clean": the same over the rows whose source is in no training row (None if none).
+        Other protocols: their metrics.
 
     Raises:
         InputError: the task is unknown, or gold or predictions are not as `gold` and `predictions` expect them.
     """
-    entry = get_task(task)
-    questions = entry.read_gold(gold)
-    read = read_predictions(predictions, entry, questions, system=system)
+    entry = get_task(task, protocol)
+    every = entry.read_gold(gold)
+    questions = entry.asked(every)
+    read = read_predictions(predictions, entry, questions, system=system, passed_over={one.id for one in every})
     result: Metrics = {"task": task, **entry.score(questions, read.values)}
     if read.other_years:
         result["other_years"] = read.other_years
     if train:
-        result["clean"] = score_clean(entry, questions, read.values, read_sources(train))
+        clean = clean_rows(questions, read_sources(train))
+        rows = entry.row_scores(questions, read.values)
+        result["clean"] = {"n": len(clean), **metrics(rows, clean)} if clean else None
     return result
 
 
-def score_clean(
-    task: Task[Any], questions: Sequence[Question], predictions: Sequence[str], trained_on: frozenset[str]
-) -> Metrics | None:
-    """Score the rows whose source (report, tweet, sentence) is not among `trained_on`; None when no row is left."""
-    clean = [
-        (question, prediction)
-        for question, prediction in zip(questions, predictions, strict=True)
-        if isinstance(question, ExamQuestion) or question.sources.isdisjoint(trained_on)
-    ]
-    if not clean:
-        return None
-    metrics = task.score([question for question, _ in clean], [prediction for _, prediction in clean])
-    return {name: value for name, value in metrics.items() if name != "groups"}
+def clean_rows(questions: Sequence[Question], trained_on: frozenset[str]) -> list[int]:
+    """Places of the questions whose sources (report, tweet, sentence) are not among `trained_on`."""
+    return [i for i, question in enumerate(questions) if trained_on.isdisjoint(getattr(question, "sources", ()))]

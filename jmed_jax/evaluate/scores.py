@@ -5,8 +5,7 @@ Pure functions over strings. A model's output is read as a literal and never run
 
 import ast
 import warnings
-from collections.abc import Collection, Sequence
-from typing import Literal
+from collections.abc import Collection
 
 CHOICE_LETTERS = "ABCDEF"
 NO_CHOICE = "None"
@@ -21,30 +20,6 @@ def parse_choice(output: str) -> str:
     This is the benchmark's reading, quirks included: "Answer: B" is A (its first letter), "ａ" and "b" are no choice.
     """
     return next((character for character in output if character in CHOICE_LETTERS), NO_CHOICE)
-
-
-def accuracy(gold: Sequence[str], predicted: Sequence[str]) -> float:
-    """Share of equal labels, in [0, 1]."""
-    assert len(gold) == len(predicted) > 0
-    return sum(g == p for g, p in zip(gold, predicted, strict=True)) / len(gold)
-
-
-def cohen_kappa(gold: Sequence[str], predicted: Sequence[str], *, weights: Literal["linear"] | None = None) -> float:
-    """Cohen's kappa with scikit-learn's default order of labels, as the benchmark calls it.
-
-    The labels are those that occur in `gold` or `predicted`, sorted. With linear weights a disagreement costs the
-    distance in that list, which has two consequences the published figures contain: "None" sorts behind "F", so that
-    an unreadable answer counts as one step below the last letter; and a letter that nobody used leaves no gap.
-
-    When only one label occurs, kappa is 0/0. It is given as 0.0: there is no agreement beyond chance to speak of.
-    """
-    # scikit-learn takes most of a second to import, and only this function needs it.
-    from sklearn.metrics import cohen_kappa_score
-
-    assert len(gold) == len(predicted) > 0
-    if len({*gold, *predicted}) == 1:
-        return 0.0
-    return float(cohen_kappa_score(list(gold), list(predicted), weights=weights))
 
 
 def parse_string_list(output: str) -> tuple[str, ...] | None:

@@ -15,9 +15,7 @@ from typing import Any
 
 from jmed_jax import __version__
 from jmed_jax.artifact import check_free, file_sha256, replacing
-from jmed_jax.backends.protocol import ChatBackend, Completion
-from jmed_jax.corpus.journal import Journal
-from jmed_jax.corpus.synthetic.synthesize import unfinished_directory
+from jmed_jax.backends.protocol import Backend, Completion, Decoding
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.exams.question import Language, MultipleChoiceQuestion
 from jmed_jax.evaluate.exams.registry import get_question_set, read_questions
@@ -25,6 +23,7 @@ from jmed_jax.evaluate.exams.sets.plain import plain_row
 from jmed_jax.instruct.manifest import sidecar, write_manifest
 from jmed_jax.instruct.translation_checks import CHECKS, Problem, Translation, check_translation
 from jmed_jax.instruct.translation_prompts import TranslationPrompt, translatable
+from jmed_jax.journal import Journal, unfinished_directory
 from jmed_jax.jsonl import write_jsonl
 from jmed_jax.progress import track
 
@@ -64,7 +63,7 @@ def read_untranslated(name: str, path: Path, to: Language) -> list[MultipleChoic
 
 def translate(
     questions: Sequence[MultipleChoiceQuestion],
-    backend: ChatBackend,
+    backend: Backend,
     out: Path,
     *,
     to: Language,
@@ -118,7 +117,7 @@ class _Run:
     """A translation under way."""
 
     questions: Mapping[str, MultipleChoiceQuestion]
-    backend: ChatBackend
+    backend: Backend
     prompt: TranslationPrompt
     to: Language
     max_new_tokens: int
@@ -168,7 +167,7 @@ class _Run:
 
     def _ask_batch(self, batch: Sequence[str], standings: Mapping[str, _Standing]) -> list[Completion]:
         conversations = [self._conversation(identifier, standings[identifier]) for identifier in batch]
-        completions = self.backend.complete(conversations, max_new_tokens=self.max_new_tokens)
+        completions = self.backend.complete(conversations, Decoding(self.max_new_tokens))
         today = time.strftime("%Y-%m-%d", time.gmtime())
         self.journal.append(
             [

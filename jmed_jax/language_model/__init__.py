@@ -11,7 +11,8 @@ Several adapters of one base, which is in memory once:
 >>> lm.with_adapter("exam").chat([[{"role": "user", "content": "質問: …"}]])
 """
 
-from jmed_jax.language_model.loading import export_adapter, load
+from jmed_jax.language_model.export import export_adapter, export_hf
+from jmed_jax.language_model.loading import load
 from jmed_jax.language_model.model import Adapter, LanguageModel, Message
 
-__all__ = ["Adapter", "LanguageModel", "Message", "export_adapter", "load"]
+__all__ = ["Adapter", "LanguageModel", "Message", "export_adapter", "export_hf", "load"]

@@ -5,7 +5,7 @@ Axes: B texts of a batch, T positions, D hidden.
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -15,18 +15,23 @@ import numpy as np
 from flax import nnx
 from numpy.typing import NDArray
 
-from jmed_jax.backends.protocol import ChatBackend, Completion, Encoder, Message
+from jmed_jax.backends.machine import peak_process_bytes
+from jmed_jax.backends.protocol import Backend, Completion, Decoding, Encoder, Likelihood, Machine, Prompt, Scorer
 from jmed_jax.errors import InputError
+from jmed_jax.generate.sampling import Sampling
+from jmed_jax.generate.stream import until_stop
 from jmed_jax.language_model import LanguageModel
 from jmed_jax.models.decoder import abstract_parameters
 from jmed_jax.tokenizer.load import TextTokenizer
 
 # Lengths are rounded up to a power of two from here, so that few programs are compiled.
 SHORTEST = 64
+PAIRS_AT_ONCE = 256
+"""That the engine weighs before any of them is handed on: enough to fill its packs."""
 
 
-class OurModel(ChatBackend):
-    """An instruction-tuned model."""
+class OurModel(Backend, Scorer):
+    """A model of this package: an instruction-tuned one takes conversations, every one takes texts."""
 
     batch_size = 64
 
@@ -36,24 +41,76 @@ class OurModel(ChatBackend):
             InputError: the model has no tokenizer.
         """
         self.name = model.name
+        self.restores_writing = model.restores_writing
         self.counts: Counter[str] = Counter()
         self._model = model
         self._tokenizer = _tokenizer(model)
 
-    def complete(self, conversations: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Completion]:
-        """One greedy completion a conversation.
+    def answers(
+        self,
+        prompts: Sequence[Prompt],
+        decoding: Decoding,
+        *,
+        ids: Sequence[str] | None = None,  # noqa: ARG002 (prompts need no names)
+    ) -> Iterator[tuple[int, Completion]]:
+        """Every prompt's index and completion, as the engine ends them.
+
+        A prompt that leaves too little of the context that the model was trained on is read whole, beyond that, and
+        its completion is marked.
 
         Raises:
-            InputError: the model is not instruction-tuned.
+            InputError: there are conversations, and the model is not instruction-tuned.
         """
-        answers = self._model.chat(conversations, max_new_tokens=max_new_tokens)
-        prompts = (self._tokenizer.encode_chat(messages, add_generation_prompt=True) for messages in conversations)
-        self.counts["requests"] += len(conversations)
-        self.counts["prompt_tokens"] += sum(map(len, prompts))
-        self.counts["completion_tokens"] += sum(len(self._tokenizer.encode(answer)) for answer in answers)
-        for answer in answers:
-            self.counts["answers" if answer.strip() else "empty answer"] += 1
-        return [Completion(answer) if answer.strip() else Completion("", "an empty answer") for answer in answers]
+        encoded = [self._encode(prompt) for prompt in prompts]
+        sampling = Sampling(beams=decoding.beams, stop=decoding.stop)
+        found = self._model.generator.answers(encoded, max_new_tokens=decoding.max_new_tokens, sampling=sampling)
+        self.counts["requests"] += len(encoded)
+        for index, answer in found:
+            text = until_stop(self._tokenizer.decode(answer.ids), decoding.stop)
+            used, written = len(encoded[index]), len(answer.ids)
+            self.counts.update(prompt_tokens=used, completion_tokens=written)
+            self.counts["answers" if text.strip() else "empty answer"] += 1
+            yield (
+                index,
+                Completion(
+                    text if text.strip() else "",
+                    "" if text.strip() else "an empty answer",
+                    is_final=not text.strip(),
+                    overlong=used + decoding.max_new_tokens > self._model.config.context_length,
+                    prompt_tokens=used,
+                    completion_tokens=written,
+                ),
+            )
+
+    def loglikelihood(self, pairs: Sequence[tuple[Prompt, str]]) -> Iterator[tuple[int, Likelihood]]:
+        """Every pair's index and likelihood, a block of pairs at a time.
+
+        Raises:
+            InputError: as `answers`.
+        """
+        for start in range(0, len(pairs), PAIRS_AT_ONCE):
+            block = pairs[start : start + PAIRS_AT_ONCE]
+            prompts = [self._encode(prompt) for prompt, _ in block]
+            continuations = [self._tokenizer.encode(text) for _, text in block]
+            scores = self._model.generator.score(prompts, continuations)
+            self.counts.update(requests=len(block), prompt_tokens=sum(map(len, prompts)))
+            for place, score in enumerate(scores):
+                length = len(prompts[place]) + len(continuations[place])
+                overlong = length > self._model.config.context_length
+                likelihood = Likelihood(score.log_probability, len(continuations[place]), score.greedy, overlong)
+                yield start + place, likelihood
+
+    def machine(self) -> Machine:
+        """JAX's devices, or the process on a CPU."""
+        device = jax.devices()[0]
+        peak = (device.memory_stats() or {}).get("peak_bytes_in_use")
+        return Machine(device.device_kind, jax.device_count(), peak or peak_process_bytes())
+
+    def _encode(self, prompt: Prompt) -> list[int]:
+        if isinstance(prompt, str):
+            # A document without its end; what ends the one before it stands for nothing.
+            return self._tokenizer.document_ids(prompt)[:-1] or [self._tokenizer.eos_id]
+        return self._model.chat_prompt(prompt)
 
 
 class OurEncoder(Encoder):

@@ -16,11 +16,13 @@ from jmed_jax.convert.architecture import read_model_config
 from jmed_jax.errors import InputError
 from jmed_jax.language_model.model import Adapter, LanguageModel
 from jmed_jax.models.decoder import abstract_parameters
-from jmed_jax.models.lora import abstract_adapter, base_dtype, merge
+from jmed_jax.models.lora import abstract_adapter, base_dtype, merge_in_place
 from jmed_jax.tokenizer.load import load_tokenizer
 from jmed_jax.train.base import BASE, fingerprint
 from jmed_jax.train.checkpoint import Checkpoints
+from jmed_jax.train.provenance import Origin
 from jmed_jax.train.run import RUN_FILE, Run, open_run
+from jmed_jax.train.source import unfold_scale
 
 ADAPTER = "adapter"
 """Kind of artefact: a PEFT directory that `export_adapter` wrote."""
@@ -31,6 +33,7 @@ def load(
     *,
     step: int | None = None,
     adapters: Mapping[str, str | Path] | None = None,
+    base: str | Path | None = None,
     dtype: Any = jnp.float32,
 ) -> LanguageModel:
     """Load a run (its newest checkpoint, or that of `step`), a Hugging Face directory or a PEFT directory.
@@ -39,14 +42,17 @@ def load(
 
     Args:
         adapters: runs and PEFT directories of this base, by the names that `LanguageModel.with_adapter` takes.
-        dtype: of the parameters.
+        base: where the base of an adapter is; None where the adapter says.
+        dtype: of the parameters; None is the one they are stored in.
 
     Raises:
         InputError: there is nothing of the kind, it is damaged, or an adapter belongs to another base.
     """
     path = Path(path)
-    if peft.is_adapter(path) or ((path / RUN_FILE).is_file() and open_run(path).config.lora.rank):
-        return _load_merged(path, step, dtype)
+    if is_adapter(path):
+        return _load_merged(path, step, None if base is None else Path(base), dtype)
+    if base is not None:
+        raise InputError(f"{path}: not an adapter, so it has no base beside it.")
     config, parameters = _read_model(path, step, dtype)
     found = {name: _read_checked(Path(place), config, parameters, path) for name, place in (adapters or {}).items()}
     if (path / RUN_FILE).is_file():
@@ -54,7 +60,16 @@ def load(
         tokenizer, name = load_tokenizer(run.tokenizer_path), f"{path.name} (run)"
     else:
         tokenizer, name = load_tokenizer(path), path.name
-    return LanguageModel(config, parameters, tokenizer, name, path=path, adapters=found)
+    return LanguageModel(config, parameters, tokenizer, name, origin=Origin(path, step=step), adapters=found)
+
+
+def is_adapter(path: Path) -> bool:
+    """Whether a directory is a PEFT one, or a run that trained an adapter.
+
+    Raises:
+        InputError: a run that this version cannot read.
+    """
+    return peft.is_adapter(path) or ((path / RUN_FILE).is_file() and bool(open_run(path).config.lora.rank))
 
 
 def read_adapter(path: Path, config: ModelConfig, step: int | None = None) -> Adapter:
@@ -64,66 +79,89 @@ def read_adapter(path: Path, config: ModelConfig, step: int | None = None) -> Ad
         InputError: there is none, or it does not fit the architecture.
     """
     if peft.is_adapter(path):
+        if step is not None:
+            raise InputError(f"{path}: not a run, so it has no checkpoint of step {step}.")
         parameters, lora = peft.read_adapter(path, config)
         if not (path / artifact.MANIFEST).is_file():
-            return Adapter(parameters, lora, peft.base_name(path), None)
+            return Adapter(parameters, lora, peft.base_name(path), None, path)
         ours = artifact.open_artifact(path, ADAPTER)
-        return Adapter(parameters, replace(lora, base=ours.config["base"]), peft.base_name(path), ours.inputs[BASE])
+        lora = replace(lora, base=ours.config["base"])
+        return Adapter(parameters, lora, peft.base_name(path), ours.inputs[BASE], path)
     run = open_run(path)
     if not run.config.lora.rank:
         raise InputError(f"{path}: this run trained all parameters; it has no adapter.")
     abstract = abstract_adapter(run.config.model, run.config.lora)
+    if abstract != abstract_adapter(config, run.config.lora):
+        raise InputError(f"{path}: not an adapter of this model: its base, {_named_base(path)}, has other sizes.")
     checkpoints = Checkpoints(path)
     try:
         parameters = checkpoints.restore_parameters(abstract, _here(abstract), step)
         inputs = checkpoints.inputs(step)
     finally:
         checkpoints.close()
-    return Adapter(parameters, run.config.lora, run.config.train.initialize_from, inputs[BASE])
+    return Adapter(parameters, run.config.lora, run.config.train.initialize_from, inputs[BASE], path)
 
 
-def export_adapter(run: Path, out: Path, *, step: int | None = None, overwrite: bool = False) -> Adapter:
-    """Write the adapter of a LoRA run as a PEFT directory, which PEFT and vLLM load beside the base.
+def base_of(path: Path, given: Path | None = None) -> Path:
+    """The directory of an adapter's base: the one that is given, else the one that the adapter names.
 
     Raises:
-        InputError: the run trained all parameters, or `out` exists.
+        InputError: it is not there, or an adapter itself.
     """
-    artifact.check_free(out, overwrite)
-    config = open_run(run).config
-    adapter = read_adapter(run, config.model, step)
-    # The manifest says what PEFT's files cannot: in which dtype the base was, and which values it had.
-    with artifact.create(out, ADAPTER, {"base": config.lora.base}, overwrite=overwrite) as draft:
-        peft.write_adapter(draft.path, config.model, adapter.lora, adapter.parameters, adapter.base)
-        assert adapter.base_fingerprint is not None
-        draft.inputs[BASE] = adapter.base_fingerprint
-        draft.counts["parameters"] = sum(leaf.size for leaf in jax.tree.leaves(adapter.parameters))
-    return adapter
-
-
-def _load_merged(path: Path, step: int | None, dtype: Any) -> LanguageModel:
-    is_run = (path / RUN_FILE).is_file()
-    base = Path(open_run(path).config.train.initialize_from if is_run else peft.base_name(path))
+    base = given or Path(_named_base(path))
     if not base.is_dir():
-        raise InputError(f"{path}: its base {base} is not there. Give load the base, and this as one of its adapters.")
-    model = load(base, adapters={path.name: path}, dtype=dtype)
-    adapter = model.adapters[path.name] if step is None else read_adapter(path, model.config, step)
-    merged = merge(model.parameters, adapter.parameters, adapter.lora)
-    name = f"{path.name} ({'run' if is_run else 'adapter'})"
-    return LanguageModel(model.config, merged, model.tokenizer, name, path=path)
+        raise InputError(f"{path}: its base {base} is not there. Say where it is: --base DIR, or load(…, base=DIR).")
+    if is_adapter(base):
+        raise InputError(f"{base}: an adapter, which is no base. Export it merged and take that.")
+    return base
 
 
-def _read_checked(path: Path, config: ModelConfig, base: Any, base_path: Path) -> Adapter:
-    """
+def _named_base(path: Path) -> str:
+    return peft.base_name(path) if peft.is_adapter(path) else open_run(path).config.train.initialize_from
+
+
+def _load_merged(path: Path, step: int | None, base: Path | None, dtype: Any) -> LanguageModel:
+    base = base_of(path, base)
+    model = load(base, dtype=dtype)
+    adapter = _read_checked(path, model.config, model.parameters, base, step)
+    # In place: both trees would not fit where one does.
+    merged = merge_in_place(model.parameters, adapter.parameters, adapter.lora)
+    name = f"{path.name} ({'adapter' if peft.is_adapter(path) else 'run'})"
+    return LanguageModel(model.config, merged, model.tokenizer, name, origin=Origin(path, base, step))
+
+
+def _read_checked(
+    path: Path, config: ModelConfig, parameters: Any, base_path: Path, step: int | None = None
+) -> Adapter:
+    """The adapter `path` for the base `parameters`, which were read from `base_path`.
+
     Raises:
         InputError: the adapter was trained beside other values, or another architecture.
     """
-    adapter = read_adapter(path, config)
-    as_trained = jax.tree.map(lambda a: a.astype(base_dtype(adapter.lora)), base)
-    if adapter.base_fingerprint not in (None, fingerprint(as_trained)):
+    adapter = read_adapter(path, config, step)
+    if adapter.base_fingerprint not in (None, *_fingerprints(config, parameters, base_path, base_dtype(adapter.lora))):
         raise InputError(
             f"{path}: an adapter of another base than {base_path}. It was trained beside {adapter.base or 'another'}."
         )
     return adapter
+
+
+def _fingerprints(config: ModelConfig, parameters: Any, path: Path, dtype: jnp.dtype) -> list[str]:
+    """What training beside the model `path` in `dtype` may have taken down of it.
+
+    Args:
+        parameters: of the model, in any dtype.
+    """
+    narrowed = jax.tree.leaves(parameters)[0].dtype.itemsize < dtype.itemsize
+    if narrowed and _stored_dtype(path, None).itemsize >= dtype.itemsize:
+        # They have lost the bits that count.
+        parameters = _read_model(path, None, dtype)[1]
+    as_trained = jax.tree.map(lambda a: a.astype(dtype), parameters)
+    found = [fingerprint(as_trained)]
+    if not config.gated_mlp and not config.scale_embeddings:
+        # NCVC-slm-1 from a Hugging Face directory: training takes the factor of the embedding apart.
+        found.append(fingerprint(unfold_scale(config, as_trained)[1]))
+    return found
 
 
 def _read_model(path: Path, step: int | None, dtype: Any) -> tuple[ModelConfig, Any]:
@@ -133,15 +171,26 @@ def _read_model(path: Path, step: int | None, dtype: Any) -> tuple[ModelConfig, 
     if step is not None:
         raise InputError(f"{path}: not a run, so it has no checkpoint of step {step}.")
     config = read_model_config(path)
-    return config, huggingface.read_parameters(path, config, dtype=dtype)
+    return config, huggingface.read_parameters(path, config, dtype=dtype or huggingface.stored_dtype(path))
 
 
 def _read_run(run: Run, step: int | None, dtype: Any) -> tuple[ModelConfig, Any]:
+    dtype = jnp.dtype(dtype or _stored_dtype(run.path, step))
     abstract = nnx.to_pure_dict(abstract_parameters(run.config.model)[1])
-    abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, jnp.dtype(dtype)), abstract)
+    abstract = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape, dtype), abstract)
     checkpoints = Checkpoints(run.path)
     try:
         return run.config.model, checkpoints.restore_parameters(abstract, _here(abstract), step)
+    finally:
+        checkpoints.close()
+
+
+def _stored_dtype(path: Path, step: int | None) -> Any:
+    if not (path / RUN_FILE).is_file():
+        return huggingface.stored_dtype(path)
+    checkpoints = Checkpoints(path)
+    try:
+        return checkpoints.stored_dtype(step)
     finally:
         checkpoints.close()
 

@@ -26,7 +26,7 @@ from jmed_jax.progress import say
 from jmed_jax.tokenizer.huggingface import write_huggingface_tokenizer
 from jmed_jax.tokenizer.load import TextTokenizer
 from jmed_jax.tokenizer.tokenizer import Tokenizer
-from jmed_jax.train.provenance import provenance, source_files
+from jmed_jax.train.provenance import PROVENANCE, Origin, as_json, provenance, source_files
 
 Message = Mapping[str, str]
 
@@ -41,6 +41,8 @@ class Adapter(NamedTuple):
     """Where its base is, as it was trained: a directory, or a name of the Hugging Face Hub."""
     base_fingerprint: str | None
     """Of the base's values in the dtype of `lora.base`; None where nothing says."""
+    path: Path | None = None
+    """The run or PEFT directory; None for one made in memory."""
 
 
 class LanguageModel:
@@ -51,7 +53,7 @@ class LanguageModel:
         tokenizer: None for a model made by `random`.
         parameters: plain nested dictionaries, blocks stacked.
         name: where it came from.
-        path: the directory it came from, None for a model made in memory.
+        origin: the directory it came from, None for a model made in memory.
         adapters: of this base, by name (`with_adapter`).
     """
 
@@ -62,14 +64,14 @@ class LanguageModel:
         tokenizer: TextTokenizer | None,
         name: str,
         *,
-        path: Path | None = None,
+        origin: Origin | None = None,
         adapters: Mapping[str, Adapter] | None = None,
     ) -> None:
         self.config = config
         self.parameters = parameters
         self.tokenizer = tokenizer
         self.name = name
-        self.path = path
+        self.origin = origin
         self.adapters = dict(adapters or {})
         self._attached: Adapter | None = None
 
@@ -88,7 +90,8 @@ class LanguageModel:
             raise InputError(f"{self.name}: no adapter {name!r}; there are: {', '.join(self.adapters) or 'none'}.")
         adapter = self.adapters[name]
         parameters = attach(self.parameters, adapter.parameters)
-        model = LanguageModel(self.config, parameters, self.tokenizer, f"{self.name} + {name}", path=self.path)
+        origin = Origin(adapter.path, self.origin.path) if adapter.path and self.origin else self.origin
+        model = LanguageModel(self.config, parameters, self.tokenizer, f"{self.name} + {name}", origin=origin)
         model._attached = adapter
         return model
 
@@ -107,8 +110,11 @@ class LanguageModel:
         parameters = jax.jit(lambda: nnx.to_pure_dict(initialize_parameters(model, seed)))()
         return cls(model, parameters, None, f"random-{seed}")
 
-    def logits(self, ids_BT: Any) -> Array:
+    def logits(self, ids_BT: Any, segments_BT: Any = None) -> Array:
         """Logits float32 [B, T, V] of token ids [B, T].
+
+        Args:
+            segments_BT: which document of its row a token belongs to, 0 for padding; None is one document a row.
 
         Raises:
             ValueError: the ids are no rectangle, or exceed the vocabulary.
@@ -118,7 +124,8 @@ class LanguageModel:
             raise ValueError(f"expected token ids of shape [B, T], got {ids_BT.shape}.")
         if ids_BT.size and not 0 <= ids_BT.min() <= ids_BT.max() < self.config.vocab_size:
             raise ValueError(f"token ids must be in [0, {self.config.vocab_size}).")
-        return self._forward(self.parameters, jnp.asarray(ids_BT, jnp.int32))
+        segments_BT = None if segments_BT is None else jnp.asarray(segments_BT, jnp.int32)
+        return self._forward(self.parameters, jnp.asarray(ids_BT, jnp.int32), segments_BT)
 
     @property
     def _lora(self) -> LoraConfig | None:
@@ -128,10 +135,11 @@ class LanguageModel:
     @cached_property
     def _forward(self) -> Any:
         graphdef, _ = abstract_parameters(self.config, self._lora)
-        return jax.jit(lambda parameters, ids_BT: nnx.merge(graphdef, parameters)(ids_BT))
+        return jax.jit(lambda parameters, *inputs: nnx.merge(graphdef, parameters)(*inputs))
 
     @cached_property
-    def _generator(self) -> Generator:
+    def generator(self) -> Generator:
+        """The engine behind `generate` and `chat`."""
         if self.tokenizer is None:
             return Generator(self.config, self.parameters, lora=self._lora)
         tokenizer = self.tokenizer
@@ -141,7 +149,7 @@ class LanguageModel:
         self, prompts: Sequence[Sequence[int]], *, max_new_tokens: int, sampling: Sampling = GREEDY
     ) -> list[list[int]]:
         """Continuations of token ids, without the end token."""
-        return self._generator.generate(prompts, max_new_tokens=max_new_tokens, sampling=sampling)
+        return self.generator.generate(prompts, max_new_tokens=max_new_tokens, sampling=sampling)
 
     def generate(self, prompts: Sequence[str], *, max_new_tokens: int = 128, sampling: Sampling = GREEDY) -> list[str]:
         """Continuations of texts.
@@ -152,8 +160,7 @@ class LanguageModel:
         if isinstance(prompts, str):
             raise InputError("generate takes a list of prompts: generate([prompt]).")
         tokenizer = self._require_tokenizer()
-        # A document without its end; what ends the one before it stands for nothing.
-        ids = [tokenizer.document_ids(prompt)[:-1] or [tokenizer.eos_id] for prompt in prompts]
+        ids = [self.text_prompt(prompt) for prompt in prompts]
         answers = self.generate_ids(ids, max_new_tokens=max_new_tokens, sampling=sampling)
         return [until_stop(tokenizer.decode(answer), sampling.stop) for answer in answers]
 
@@ -169,7 +176,16 @@ class LanguageModel:
         Raises:
             InputError: the model knows no chat tokens (it is not instruction-tuned), or a message is malformed.
         """
-        return self.generate_chat(conversations, max_new_tokens=max_new_tokens, label=None, sampling=sampling)
+        tokenizer = self._require_tokenizer()
+        prompts = [self.chat_prompt(messages) for messages in conversations]
+        long = sum(len(prompt) + max_new_tokens > self.config.context_length for prompt in prompts)
+        if long:
+            say(
+                f"{self.name}: {long} of {len(prompts)} prompts leave less than {max_new_tokens} of the "
+                f"{self.config.context_length} tokens the model was trained on; they are read whole, beyond that."
+            )
+        answers = self.generator.generate(prompts, max_new_tokens=max_new_tokens, sampling=sampling)
+        return [until_stop(tokenizer.decode(answer), sampling.stop) for answer in answers]
 
     def stream_chat(
         self, conversation: Sequence[Message], *, max_new_tokens: int = 128, sampling: Sampling = GREEDY
@@ -179,9 +195,7 @@ class LanguageModel:
         Raises:
             InputError: as `chat`; or beams are asked for, whose answer is known only at the end.
         """
-        tokens = self._generator.stream(
-            self.chat_prompt(conversation), max_new_tokens=max_new_tokens, sampling=sampling
-        )
+        tokens = self.generator.stream(self.chat_prompt(conversation), max_new_tokens=max_new_tokens, sampling=sampling)
 
         def pieces() -> Iterator[str]:
             text = TextStream(self._require_tokenizer().decode, sampling.stop)
@@ -190,6 +204,16 @@ class LanguageModel:
             yield text.finish()
 
         return pieces()
+
+    def text_prompt(self, text: str) -> list[int]:
+        """A text as the model reads it to go on with it: a document without its end.
+
+        Raises:
+            InputError: the model has no tokenizer.
+        """
+        tokenizer = self._require_tokenizer()
+        # What ends the document before it stands for nothing.
+        return tokenizer.document_ids(text)[:-1] or [tokenizer.eos_id]
 
     def chat_prompt(self, conversation: Sequence[Message]) -> list[int]:
         """A conversation as the model reads it, up to where its answer begins.
@@ -201,26 +225,6 @@ class LanguageModel:
         if not tokenizer.has_chat(self.config.vocab_size):
             raise InputError(f"{self.name}: not instruction-tuned, its vocabulary lacks the chat tokens.")
         return tokenizer.encode_chat(conversation, add_generation_prompt=True)
-
-    def generate_chat(
-        self,
-        conversations: Sequence[Sequence[Message]],
-        *,
-        max_new_tokens: int,
-        label: str | None,
-        sampling: Sampling = GREEDY,
-    ) -> list[str]:
-        """As `chat`, with a progress display named `label`: the evaluation's backend protocol."""
-        tokenizer = self._require_tokenizer()
-        prompts = [self.chat_prompt(messages) for messages in conversations]
-        long = sum(len(prompt) + max_new_tokens > self.config.context_length for prompt in prompts)
-        if long:
-            say(
-                f"{label or self.name}: {long} of {len(prompts)} prompts leave less than {max_new_tokens} of the "
-                f"{self.config.context_length} tokens the model was trained on; they are read whole, beyond that."
-            )
-        answers = self._generator.generate(prompts, max_new_tokens=max_new_tokens, sampling=sampling, progress=label)
-        return [until_stop(tokenizer.decode(answer), sampling.stop) for answer in answers]
 
     def _require_tokenizer(self) -> TextTokenizer:
         if self.tokenizer is None:
@@ -250,10 +254,11 @@ class LanguageModel:
         path = Path(path)
         artifact.check_free(path, overwrite)
         format = format or huggingface.formats(self.config)[0]
-        dtype = dtype or ("bfloat16" if self.config.gated_mlp else "float32")
+        dtype = dtype or huggingface.default_dtype(self.config)
         # NCVC-slm-1 has no directory of somebody else's to keep.
-        source = source_files(self.path) if self.path and self.config.gated_mlp else None
-        config = {"name": self.name, "format": format, "dtype": dtype}
+        source = source_files(self.origin) if self.origin and self.config.gated_mlp else None
+        origin = provenance(self.origin, self.name, scores)
+        config = {"name": self.name, "format": format, "dtype": dtype, PROVENANCE: as_json(origin)}
         with artifact.create(path, "model", config, overwrite=overwrite) as draft:
             token_ids = {}
             if self.tokenizer is not None:
@@ -261,7 +266,7 @@ class LanguageModel:
                 token_ids = {"bos_token_id": ids.bos_id, "eos_token_id": ids.eos_id, "pad_token_id": ids.pad_id}
                 _write_tokenizer(ids, draft.path, self.config)
                 draft.inputs["tokenizer"] = ids.fingerprint
-            huggingface.write_weights(
+            draft.hashes |= huggingface.write_weights(
                 draft.path,
                 self.config,
                 self.merged,
@@ -270,7 +275,7 @@ class LanguageModel:
                 dtype=dtype,
                 source=source,
             )
-            write_model_card(draft.path, self.config, provenance(self.path, self.name, scores))
+            write_model_card(draft.path, self.config, origin)
             draft.counts["parameters"] = self.config.num_parameters
         return path
 

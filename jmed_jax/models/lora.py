@@ -202,12 +202,20 @@ def merge(parameters: Mapping[str, Any], adapter: Mapping[str, Any], lora: LoraC
 
     Kernels that were quantised become bfloat16; a layer at a time is computed, in float32.
     """
-    both = attach(_copied(parameters), adapter)
-    for layer in linears(both):
-        leaves = layer.pop("lora", None)
-        kernel = layer["kernel"]
-        layer["kernel"] = _all_dense(kernel) if leaves is None else _merged_kernel(kernel, leaves, lora)
-    return both
+    return merge_in_place(_copied(parameters), adapter, lora)
+
+
+def merge_in_place(parameters: dict[str, Any], adapter: Mapping[str, Any], lora: LoraConfig) -> dict[str, Any]:
+    """As `merge`, in the tree that is given, which gives up each kernel for the merged one."""
+    for module, linear in LINEARS.values():
+        if linear not in parameters["blocks"][module]:
+            continue
+        layer = parameters["blocks"][module][linear]
+        leaves = adapter["blocks"].get(module, {}).get(linear, {}).get("lora")
+        merged = _all_dense(layer["kernel"]) if leaves is None else _merged_kernel(layer["kernel"], leaves, lora)
+        # Done before the next begins: what waits to be computed holds its kernel.
+        layer["kernel"] = jax.block_until_ready(merged)
+    return parameters
 
 
 def _merged_kernel(kernel: Kernel, leaves: Mapping[str, Array], lora: LoraConfig) -> Array:

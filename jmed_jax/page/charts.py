@@ -1,54 +1,21 @@
 """Loss curves as SVG that stands inside the page and takes its colours from the page's style sheet."""
 
-import io
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from jmed_jax.page.numbers import short_count
+from jmed_jax.page.svg import LINE, POINT, draw
 
 Row = Mapping[str, Any]
 
-# In points, which are the units of the SVG; the page scales it to the width there is.
-WIDTH, HEIGHT = 420, 250
-
 # More single steps than this would be a grey band and megabytes of markers.
 MOST_POINTS = 400
-
-# Drawn with these stand-ins, which no other element has; the style sheet defines the variables for light and dark.
-_INK, _GRID, _POINT, _LINE = "#010101", "#020202", "#030303", "#040404"
-_VARIABLES = {_INK: "--muted", _GRID: "--rule", _POINT: "--point", _LINE: "--accent"}
-
-_STYLE: dict[str, Any] = {
-    "svg.fonttype": "none",
-    "svg.hashsalt": "jmed_jax",
-    "font.family": "DejaVu Sans",
-    "font.size": 11,
-    "text.color": _INK,
-    "axes.labelcolor": _INK,
-    "axes.edgecolor": _GRID,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.unicode_minus": False,
-    "grid.color": _GRID,
-    "grid.linewidth": 0.6,
-    "xtick.color": _GRID,
-    "ytick.color": _GRID,
-    "xtick.labelcolor": _INK,
-    "ytick.labelcolor": _INK,
-}
-
-# Nothing of the time or the machine; the namespaces that this block refers to are web addresses.
-_NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
 def smoothing_window(steps: int) -> int:
@@ -78,22 +45,21 @@ def loss_chart(rows: Sequence[Row], name: str, *, bits_per_byte: bool) -> str:
         bits_per_byte: a second axis at the right, by the ratio that the rows have.
     """
     drawn = finite_rows(rows)
-    with style.context(["default", _STYLE]):
-        figure = Figure(figsize=(WIDTH / 72, HEIGHT / 72), layout="constrained")
+
+    def paint(figure: Figure) -> None:
         axes = figure.add_subplot()
         _draw(axes, drawn)
         if bits_per_byte:
             _add_bits_per_byte(axes, drawn)
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata=_NO_METADATA)
-    return _for_inlining(buffer.getvalue(), name)
+
+    return draw(paint, name)
 
 
 def _draw(axes: Axes, rows: Sequence[Row]) -> None:
     tokens = [row["tokens"] for row in rows]
     some = slice(None, None, math.ceil(len(rows) / MOST_POINTS))
-    axes.plot(tokens[some], [row["loss"] for row in rows][some], ".", color=_POINT, markersize=3.5)
-    axes.plot(tokens, smooth(rows), color=_LINE, linewidth=1.8, solid_capstyle="round")
+    axes.plot(tokens[some], [row["loss"] for row in rows][some], ".", color=POINT, markersize=3.5)
+    axes.plot(tokens, smooth(rows), color=LINE, linewidth=1.8, solid_capstyle="round")
     axes.set_xlabel("tokens seen")
     axes.set_ylabel("loss (nats a token)")
     axes.set_xlim(left=0)
@@ -111,14 +77,3 @@ def _add_bits_per_byte(axes: Axes, rows: Sequence[Row]) -> None:
     right.set_ylabel("bits per byte")
     right.spines["right"].set_visible(False)
     right.tick_params(length=0)
-
-
-def _for_inlining(document: str, name: str) -> str:
-    svg = document[document.index("<svg") :]
-    # The head of the element says its size in points; the page decides that.
-    svg = re.sub(r"<svg [^>]*>", f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" aria-hidden="true">', svg, count=1)
-    svg = svg.replace("xlink:href", "href")
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    for stand_in, variable in _VARIABLES.items():
-        svg = svg.replace(stand_in, f"var({variable})")
-    return svg

@@ -63,12 +63,12 @@ def findings(report: Report, config: Mapping[str, Any]) -> list[Finding]:
 def _empty_sources(report: Report) -> Iterator[Finding]:
     unread = [source.name for source in report.sources if not source.record.read.documents]
     if unread:
-        yield Finding(f"No document was read from {_listed(unread)}.", "sources", serious=True)
+        yield Finding(f"No document was read from {listed(unread)}.", "sources", serious=True)
     empty = [
         source.name for source in report.sources if source.record.read.documents and not source.record.kept.documents
     ]
     if empty:
-        yield Finding(f"Nothing is left of {_listed(empty)}: every document was dropped.", "sources", serious=True)
+        yield Finding(f"Nothing is left of {listed(empty)}: every document was dropped.", "sources", serious=True)
 
 
 def _lost_input(report: Report) -> Iterator[Finding]:
@@ -77,7 +77,7 @@ def _lost_input(report: Report) -> Iterator[Finding]:
         counts = {source.name: source.record.problems.counts[kind] for source in report.sources}
         names = [name for name, count in counts.items() if count]
         yield Finding(
-            f"Input was lost in {_listed(names)}: {kind}, {sum(counts.values()):,} ×.", "problems", serious=True
+            f"Input was lost in {listed(names)}: {kind}, {sum(counts.values()):,} ×.", "problems", serious=True
         )
 
 
@@ -85,9 +85,7 @@ def _lost_documents(report: Report) -> Iterator[Finding]:
     wrong = {source.name: source.unaccounted for source in report.sources if source.unaccounted}
     if wrong:
         counts = [f"{name} ({count:+,})" for name, count in wrong.items()]
-        text = (
-            f"The counts do not add up for {_listed(counts)}: cleaned, less dropped, is not kept. Please report this."
-        )
+        text = f"The counts do not add up for {listed(counts)}: cleaned, less dropped, is not kept. Please report this."
         yield Finding(text, "sources", serious=True)
 
 
@@ -98,7 +96,7 @@ def _unknown_licenses(report: Report) -> Iterator[Finding]:
     }
     names = [name for name, count in counts.items() if count]
     if names:
-        text = f"Documents without a known licence: {sum(counts.values()):,}, from {_listed(names)}."
+        text = f"Documents without a known licence: {sum(counts.values()):,}, from {listed(names)}."
         yield Finding(text, "licences", serious=True)
 
 
@@ -120,7 +118,7 @@ def _large_drops(report: Report) -> Iterator[Finding]:
             if tally and tally.documents > LARGE_SHARE * source.record.cleaned.documents:
                 shares.append(f"{source.name} ({percent(tally.documents, source.record.cleaned.documents)})")
         if shares:
-            yield Finding(f"{reason.name} dropped more than half of {_listed(shares)}.", f"reason-{reason.name}")
+            yield Finding(f"{reason.name} dropped more than half of {listed(shares)}.", f"reason-{reason.name}")
 
 
 def _large_cleaning(report: Report) -> Iterator[Finding]:
@@ -130,7 +128,7 @@ def _large_cleaning(report: Report) -> Iterator[Finding]:
         if read - cleaned > LARGE_CLEANING * read:
             shares.append(f"{source.name} ({percent(read - cleaned, read)})")
     if shares:
-        yield Finding(f"Cleaning took much of the characters of {_listed(shares)}.", "sources")
+        yield Finding(f"Cleaning took much of the characters of {listed(shares)}.", "sources")
 
 
 def _synthetic_cap(report: Report, config: Mapping[str, Any]) -> Iterator[Finding]:
@@ -141,7 +139,7 @@ def _synthetic_cap(report: Report, config: Mapping[str, Any]) -> Iterator[Findin
         yield Finding(text, "mixture")
 
 
-def _listed(names: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
     """`a, b, c, d and 5 more`."""
     if len(names) > _NAMES + 1:
         return f"{', '.join(names[:_NAMES])} and {len(names) - _NAMES} more"

@@ -11,7 +11,8 @@ from markupsafe import Markup
 from jmed_jax.page.charts import finite_rows, loss_chart, smooth, smoothing_window
 from jmed_jax.page.numbers import short_count
 from jmed_jax.page.render import write_html
-from jmed_jax.page.score_table import LABELS, score_tables
+from jmed_jax.page.score_names import label
+from jmed_jax.page.score_table import score_tables
 
 TEMPLATE = "index.html.j2"
 
@@ -26,12 +27,14 @@ class Stage:
     Attributes:
         size: how much it made, e.g. "1,204 documents, 3.1 MB".
         detail: one line on what it did.
+        cpu_seconds: of this process, over all cores: where others share the machine, the steadier figure.
     """
 
     name: str
     seconds: float
     size: str
     detail: str
+    cpu_seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -104,23 +107,24 @@ def write_page(path: Path, page: QuickstartPage) -> None:
             "parameters": page.model.get(PARAMETERS, "a few million"),
             "date": time.strftime("%Y-%m-%d"),
         },
-        filters={"duration": format_duration, "task": _task_label},
+        filters={"duration": format_duration, "task": label},
     )
-
-
-def _task_label(name: str) -> str:
-    return LABELS.get(name, name)
 
 
 def _charts(page: QuickstartPage) -> list[Chart]:
     charts = [
-        _chart(page.pretraining, "Pre-training", "pretraining", bits_per_byte=True),
-        _chart(page.instruction, "Instruction tuning", "instruction", bits_per_byte=False),
+        training_chart(page.pretraining, "Pre-training", "pretraining", bits_per_byte=True),
+        training_chart(page.instruction, "Instruction tuning", "instruction", bits_per_byte=False),
     ]
     return [chart for chart in charts if chart]
 
 
-def _chart(rows: Sequence[Mapping[str, Any]], title: str, name: str, *, bits_per_byte: bool) -> Chart | None:
+def training_chart(rows: Sequence[Mapping[str, Any]], title: str, name: str, *, bits_per_byte: bool) -> Chart | None:
+    """The loss curve of lines of `metrics.jsonl`; None where no loss is finite.
+
+    Args:
+        name: an HTML id.
+    """
     drawn = finite_rows(rows)
     if not drawn:
         return None

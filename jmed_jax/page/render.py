@@ -1,4 +1,4 @@
-"""From a template to one HTML file: no scripts, nothing loaded from anywhere, everything escaped."""
+"""From a template to one HTML file: nothing loaded from anywhere, everything escaped, no script but the page's own."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path

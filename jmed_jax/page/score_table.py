@@ -1,29 +1,28 @@
-"""Scores as rows of text to print: this run, its baselines and the paper's rows, one table a protocol."""
+"""Scores as rows of text to print: runs, baselines and the papers' rows, one table a protocol."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+import string
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 
-from jmed_jax.evaluate.published import PublishedScore, published_scores
-
-Entry = Mapping[str, Any]
-
-# As the paper's table heads them.
-LABELS = {
-    "jmed_llm.jmmlu_med": "JMMLU-Med",
-    "jmed_llm.crade": "CRADE",
-    "jmed_llm.rrtnm": "RRTNM",
-    "jmed_llm.smdis": "SMDIS",
-    "jmed_llm.jcsts": "JCSTS",
-    "jmed_llm.mrner_disease": "MRNER-disease",
-    "jmed_llm.mrner_medicine": "MRNER-medicine",
-    "jmed_llm.nrner": "NRNER",
-    "igakuqa": "IgakuQA",
-}
-
-_PROTOCOLS = {"jmed_llm": "JMED-LLM", "igakuqa_points": "IgakuQA"}
-_SECOND = {"kappa": "accuracy", "partial_f1": "exact_f1", "points": "total"}
-_METRICS = {"kappa": "kappa", "partial_f1": "partial F1", "exact_f1": "exact F1"}
+from jmed_jax.evaluate.published import PublishedScore, protocol_note, published_scores
+from jmed_jax.page.score_cells import (
+    Cell,
+    clean_cell,
+    corrected_cell,
+    count_cell,
+    own_cell,
+    score_cell,
+    unparsable_cell,
+)
+from jmed_jax.page.score_columns import Column, Entry, Runs, columns_of, from_to
+from jmed_jax.page.score_names import (
+    MISSING,
+    PROTOCOLS,
+    benchmark,
+    label,
+    place,
+)
 
 # The paper's own model, the strongest system beside it and two that its readers would otherwise use.
 _IN_SIGHT = (
@@ -34,41 +33,31 @@ _IN_SIGHT = (
     "Llama-3-Swallow-8B-Instruct-v0.1",
 )
 
-MISSING = "–"
-
-
-@dataclass(frozen=True)
-class Column:
-    """One task: what heads its column."""
-
-    label: str
-    main: str
-    second: str
-    n: int
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One figure with smaller ones beneath.
-
-    Attributes:
-        second: the task's second metric.
-        rows: over how many rows, where that differs from the rest of the column.
-        ahead: better than every baseline of the task.
-        mark: refers to a footnote, or "".
-    """
-
-    main: str
-    second: str = ""
-    rows: int | None = None
-    ahead: bool = False
-    mark: str = ""
+# Beside the benchmarks' own counting, quirks and all, the reading that one would expect.
+_CORRECTED = {"overlap_f1": "overlap F1, at most 1", "relaxed_points": "points, relaxed"}
 
 
 @dataclass(frozen=True)
 class Row:
     name: str
     cells: Sequence[Cell]
+
+
+@dataclass(frozen=True)
+class RunRows:
+    """A run in a table.
+
+    Attributes:
+        asides: what qualifies the row: its score on clean rows, its unreadable answers.
+    """
+
+    row: Row
+    asides: Sequence[Row]
+
+    @property
+    def ahead(self) -> int:
+        """On how many tasks the run is better than its baselines."""
+        return sum(cell.ahead for cell in self.row.cells)
 
 
 @dataclass(frozen=True)
@@ -82,34 +71,44 @@ class ScoreTable:
     """All that is known of the tasks of one protocol; figures of different protocols never stand in one table.
 
     Attributes:
-        asides: what qualifies `this_run`: its score on clean rows, its unreadable answers.
-        in_sight: the published rows to show at once; `published` has all of them.
+        in_sight: the published rows to show at once where there is little room; `published` has all of them.
+        note: what holds for all published rows, or "".
     """
 
+    protocol: str
     title: str
     columns: Sequence[Column]
-    this_run: Row
-    asides: Sequence[Row]
+    runs: Sequence[RunRows]
     baselines: Sequence[Row]
     in_sight: Sequence[Row]
     published: Sequence[Row]
     source: str
+    note: str
     footnotes: Sequence[Footnote]
 
     @property
+    def this_run(self) -> Row:
+        """The row of the first run; for a page of a single run."""
+        return self.runs[0].row
+
+    @property
+    def asides(self) -> Sequence[Row]:
+        """What qualifies `this_run`."""
+        return self.runs[0].asides
+
+    @property
     def ahead(self) -> int:
-        """On how many tasks this run is better than its baselines."""
-        return sum(cell.ahead for cell in self.this_run.cells)
+        """On how many tasks `this_run` is better than its baselines."""
+        return self.runs[0].ahead
 
     @property
     def fewest_rows(self) -> int:
-        return min(column.n for column in self.columns)
+        return min(rows for column in self.columns for rows in column.rows)
 
     @property
     def rows_a_task(self) -> str:
         """`60`, or `24–60` where the tasks differ."""
-        counts = sorted({column.n for column in self.columns})
-        return str(counts[0]) if len(counts) == 1 else f"{counts[0]}–{counts[-1]}"
+        return from_to({rows for column in self.columns for rows in column.rows})
 
     @property
     def uncertainty(self) -> str:
@@ -119,108 +118,138 @@ class ScoreTable:
 
 def score_tables(scores: Mapping[str, Entry]) -> list[ScoreTable]:
     """The tables of "tasks" in scores.json."""
-    protocols = dict.fromkeys(entry["protocol"] for entry in scores.values())
-    return [
-        _table(protocol, {task: entry for task, entry in scores.items() if entry["protocol"] == protocol})
-        for protocol in protocols
+    return run_tables({"This run": scores})
+
+
+def run_tables(runs: Runs) -> list[ScoreTable]:
+    """The tables of several runs, which need not have the same tasks."""
+    protocols = dict.fromkeys(entry["protocol"] for scores in runs.values() for entry in scores.values())
+    known = [*(protocol for protocol in PROTOCOLS if protocol in protocols)]
+    return [_table(protocol, _of_protocol(runs, protocol)) for protocol in dict.fromkeys([*known, *protocols])]
+
+
+def _of_protocol(runs: Runs, protocol: str) -> dict[str, dict[str, Entry]]:
+    chosen: dict[str, dict[str, Entry]] = {
+        name: {
+            task: {"language": "ja", **entry}
+            for task, entry in sorted(scores.items(), key=lambda item: place(item[0]))
+            if entry["protocol"] == protocol
+        }
+        for name, scores in runs.items()
+    }
+    return {name: scores for name, scores in chosen.items() if scores}
+
+
+def _table(protocol: str, runs: Runs) -> ScoreTable:
+    columns = columns_of(protocol, runs)
+    printed = [
+        score
+        for score in published_scores()
+        if score.protocol == protocol and any(column.place.fits(score) for column in columns)
     ]
-
-
-def _table(protocol: str, scores: Mapping[str, Entry]) -> ScoreTable:
-    printed = [score for score in published_scores() if score.task in scores and score.group is None]
-    # Lettered in the order in which a reader meets them.
-    noted = sorted((score for score in printed if score.footnote), key=lambda score: score.model not in _IN_SIGHT)
-    published = _published_rows(printed, noted, scores)
+    footnotes = _footnotes(printed)
+    published = _published_rows(protocol, printed, columns, footnotes)
     by_name = {row.name: row for row in published}
     return ScoreTable(
-        title=_PROTOCOLS.get(protocol, protocol),
-        columns=[_column(task, entry) for task, entry in scores.items()],
-        this_run=Row("This run", [_own_cell(entry) for entry in scores.values()]),
-        asides=_asides(scores),
-        baselines=_baseline_rows(scores),
+        protocol=protocol,
+        title=PROTOCOLS.get(protocol, protocol),
+        columns=columns,
+        runs=[_run_rows(protocol, name, scores, columns) for name, scores in runs.items()],
+        baselines=_baseline_rows(protocol, runs, columns),
         in_sight=[by_name[name] for name in _IN_SIGHT if name in by_name],
         published=published,
         source=printed[0].source if printed else "",
-        footnotes=[_footnote(score, noted) for score in noted],
+        note=protocol_note(protocol) if printed else "",
+        footnotes=list(footnotes.values()),
     )
 
 
-def _column(task: str, entry: Entry) -> Column:
-    main: str = entry["main_metric"]
-    second = _SECOND.get(main, "")
-    return Column(LABELS.get(task, task), _METRICS.get(main, main), _METRICS.get(second, second), entry["n"])
+# --- rows -------------------------------------------------------------------------------------------------------------
 
 
-def _own_cell(entry: Entry) -> Cell:
-    main = entry["main_metric"]
-    baselines = entry.get("baselines", {}).values()
-    ahead = bool(baselines) and all(entry["metrics"][main] > baseline[main] for baseline in baselines)
-    return _cell(entry["metrics"], main, ahead=ahead)
+def _run_rows(protocol: str, name: str, scores: Mapping[str, Entry], columns: Sequence[Column]) -> RunRows:
+    entries = [column.place.entry(scores) for column in columns]
 
+    def aside(name: str, cell: Callable[[Entry, Column], Cell]) -> Row:
+        pairs = zip(entries, columns, strict=True)
+        return Row(name, [cell(entry, column) if entry else Cell(MISSING) for entry, column in pairs])
 
-def _cell(metrics: Mapping[str, Any] | None, main: str, *, ahead: bool = False, mark: str = "") -> Cell:
-    if metrics is None:
-        return Cell(MISSING)
-    second = _SECOND.get(main, "")
-    return Cell(show(metrics.get(main)), show(metrics[second]) if second in metrics else "", ahead=ahead, mark=mark)
-
-
-def _asides(scores: Mapping[str, Entry]) -> list[Row]:
     asides = []
     if any("clean" in entry for entry in scores.values()):
-        asides.append(Row("on clean rows only", [_clean_cell(entry) for entry in scores.values()]))
+        asides.append(aside("on clean rows only", partial(clean_cell, protocol)))
+    for metric, text in _CORRECTED.items():
+        if any(metric in entry["metrics"] for entry in scores.values()):
+            asides.append(aside(text, partial(corrected_cell, protocol, metric)))
     if any("unparsable" in entry for entry in scores.values()):
-        asides.append(Row("unreadable answers", [_unparsable_cell(entry) for entry in scores.values()]))
-    return asides
+        asides.append(aside("unreadable answers", unparsable_cell))
+    for key, text in (("unanswered", "no answer"), ("truncated_prompts", "prompts too long")):
+        if any(entry.get(key) for entry in scores.values()):
+            asides.append(aside(text, partial(count_cell, key)))
+    return RunRows(aside(name, partial(own_cell, protocol)), asides)
 
 
-def _clean_cell(entry: Entry) -> Cell:
-    clean = entry.get("clean")
-    if clean is None:
-        return Cell(MISSING)
-    return replace(_cell(clean, entry["main_metric"]), rows=clean["n"])
-
-
-def _unparsable_cell(entry: Entry) -> Cell:
-    return Cell(f"{entry['unparsable']} of {entry['n']}") if "unparsable" in entry else Cell(MISSING)
-
-
-def _baseline_rows(scores: Mapping[str, Entry]) -> list[Row]:
-    names = dict.fromkeys(name for entry in scores.values() for name in entry.get("baselines", {}))
+def _baseline_rows(protocol: str, runs: Runs, columns: Sequence[Column]) -> list[Row]:
+    """One row a baseline; several where runs were not asked the same rows, each with the names of its runs."""
+    names = dict.fromkeys(
+        name for scores in runs.values() for entry in scores.values() for name in entry.get("baselines", {})
+    )
     return [
-        Row(
-            f"{name.capitalize()} baseline",
-            [_cell(entry.get("baselines", {}).get(name), entry["main_metric"]) for entry in scores.values()],
-        )
+        row
         for name in names
+        for row in _merged(f"{name.capitalize()} baseline", _of_runs(protocol, name, runs, columns))
     ]
 
 
+def _of_runs(protocol: str, name: str, runs: Runs, columns: Sequence[Column]) -> dict[str, list[Cell]]:
+    return {
+        run: [
+            score_cell(protocol, entry.get("baselines", {}).get(name), column.metric)
+            if (entry := column.place.entry(scores)) and column.place.year is None
+            else Cell(MISSING)
+            for column in columns
+        ]
+        for run, scores in runs.items()
+    }
+
+
+def _merged(name: str, cells: Mapping[str, Sequence[Cell]]) -> list[Row]:
+    merged: list[tuple[list[str], list[Cell]]] = []
+    for run, own in cells.items():
+        for runs, row in merged:
+            if all(a == b or MISSING in (a.main, b.main) for a, b in zip(row, own, strict=True)):
+                runs.append(run)
+                row[:] = [b if a.main == MISSING else a for a, b in zip(row, own, strict=True)]
+                break
+        else:
+            merged.append(([run], list(own)))
+    if len(merged) == 1:
+        return [Row(name, merged[0][1])]
+    return [Row(f"{name}, rows of {', '.join(runs)}", row) for runs, row in merged]
+
+
+# --- published --------------------------------------------------------------------------------------------------------
+
+
 def _published_rows(
-    printed: Sequence[PublishedScore], noted: Sequence[PublishedScore], scores: Mapping[str, Entry]
+    protocol: str, printed: Sequence[PublishedScore], columns: Sequence[Column], footnotes: Mapping[str, Footnote]
 ) -> list[Row]:
-    cells = {(score.model, score.task): _published_cell(score, noted, scores) for score in printed}
+    def cell(model: str, column: Column) -> Cell:
+        score = next((score for score in printed if score.model == model and column.place.fits(score)), None)
+        if score is None:
+            return Cell(MISSING)
+        mark = footnotes[_note(score)].mark if score.footnote else ""
+        return score_cell(protocol, score.metrics, column.metric, mark=mark)
+
     models = dict.fromkeys(score.model for score in printed)
-    return [Row(model, [cells.get((model, task), Cell(MISSING)) for task in scores]) for model in models]
+    return [Row(model, [cell(model, column) for column in columns]) for model in models]
 
 
-def _published_cell(score: PublishedScore, noted: Sequence[PublishedScore], scores: Mapping[str, Entry]) -> Cell:
-    return _cell(score.metrics, scores[score.task]["main_metric"], mark=_mark(score, noted))
+def _footnotes(printed: Sequence[PublishedScore]) -> dict[str, Footnote]:
+    """By their text, lettered in the order in which a reader meets them: rows in sight come first."""
+    noted = sorted((score for score in printed if score.footnote), key=lambda score: score.model not in _IN_SIGHT)
+    texts = dict.fromkeys(map(_note, noted))
+    return {text: Footnote(mark, text) for text, mark in zip(texts, string.ascii_lowercase, strict=False)}
 
 
-def _mark(score: PublishedScore, noted: Sequence[PublishedScore]) -> str:
-    return chr(ord("a") + noted.index(score)) if score in noted else ""
-
-
-def _footnote(score: PublishedScore, noted: Sequence[PublishedScore]) -> Footnote:
-    return Footnote(_mark(score, noted), f"{score.model}, {LABELS[score.task]}: {score.footnote}")
-
-
-def show(value: float | None) -> str:
-    """A share with two digits and a true minus; a count as it is."""
-    if value is None:
-        return MISSING
-    if isinstance(value, int):
-        return f"{value:,}"
-    rounded = round(value, 2)
-    return f"−{-rounded:.2f}" if rounded < 0 else f"{abs(rounded):.2f}"
+def _note(score: PublishedScore) -> str:
+    return f"{score.model}, {label(benchmark(score.task))}: {score.footnote}"

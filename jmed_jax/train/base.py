@@ -18,9 +18,10 @@ from jmed_jax.config import ExperimentConfig
 from jmed_jax.errors import InputError
 from jmed_jax.models.lora import base_dtype, linears
 from jmed_jax.models.quantize import Form, quantized
+from jmed_jax.parallel import distributed
 from jmed_jax.train.announce import announce
 from jmed_jax.train.checksum import checksums
-from jmed_jax.train.run import Run
+from jmed_jax.train.run import Run, add_input, open_run
 from jmed_jax.train.source import read_source
 from jmed_jax.train.step import NOTHING, Parameters, Trainer
 
@@ -60,6 +61,24 @@ def read_base(trainer: Trainer, run: Run) -> tuple[Parameters, Run]:
         )
     run = replace(run, inputs=run.inputs | {BASE: fingerprint(parameters)})
     return frozen_from(parameters, trainer), run
+
+
+def remember_base(run: Run) -> None:
+    """Write the base's checksum into `run.json` until a checkpoint holds it; or compare it with what stands there.
+
+    Raises:
+        InputError: the run was begun beside other parameters.
+    """
+    if not distributed.is_first():
+        return
+    if (known := open_run(run.path).inputs.get(BASE)) is None:
+        add_input(run.path, BASE, run.inputs[BASE])
+    elif known != run.inputs[BASE]:
+        raise InputError(
+            f"{run.path}: this run was begun beside other parameters than those of "
+            f"{run.config.train.initialize_from}. Give the base that it was begun with by --train.initialize-from, or "
+            "another --run."
+        )
 
 
 def fingerprint(parameters: Parameters) -> str:

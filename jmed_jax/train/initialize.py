@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 
 from jmed_jax.train.announce import announce
+from jmed_jax.train.base import remember_base
 from jmed_jax.train.checkpoint import Checkpoints, LoopState
 from jmed_jax.train.run import Run
 from jmed_jax.train.source import read_source
@@ -38,6 +39,7 @@ def initial_state(
         announce(f"going on from step {step} of {run.path}")
         return checkpoints.restore(trainer.abstract_state, trainer.state_shardings, run)
     if run.config.lora.rank:
+        remember_base(run)
         return trainer.fresh_state(frozen), LoopState()
     if run.config.train.initialize_from:
         source = Path(run.config.train.initialize_from)

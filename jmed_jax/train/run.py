@@ -154,6 +154,14 @@ def write_run(path: Path, experiment: ExperimentConfig, inputs: dict[str, str]) 
         temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
+def add_input(path: Path, name: str, fingerprint: str) -> None:
+    """Take one more fingerprint down in `run.json`: what is known only when training begins."""
+    content = json.loads((path / RUN_FILE).read_text(encoding="utf-8"))
+    content["inputs"][name] = fingerprint
+    with replacing(path / RUN_FILE) as temporary:
+        temporary.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
 def _check_same(run: Run, experiment: ExperimentConfig, inputs: dict[str, str]) -> None:
     for role, fingerprint in inputs.items():
         if run.inputs[role] != fingerprint:

@@ -6,6 +6,7 @@ import pytest
 from jmed_jax.analysis.embeddings import Term, TokenEmbeddings, parse_analogy
 from jmed_jax.config import TokenizerConfig
 from jmed_jax.errors import InputError
+from jmed_jax.tokenizer.pretrained import PretrainedTokenizer
 from jmed_jax.tokenizer.tokenizer import Tokenizer, train_tokenizer
 from tests.tokenizer.conftest import TEXTS
 
@@ -69,3 +70,17 @@ def test_nothing_to_compare_with_is_refused(embeddings: TokenEmbeddings) -> None
         embeddings.vector("")
     with pytest.raises(InputError, match="candidates is empty"):
         embeddings.nearest(embeddings.vector("脳"), 1, among=[])
+
+
+def test_a_latin_word_is_looked_up_as_it_stands_in_a_sentence(real_data: Path) -> None:
+    tokenizer = PretrainedTokenizer.load(real_data / "qwen2_tokenizer")
+    embeddings = TokenEmbeddings(tokenizer, np.random.default_rng(0).normal(size=(tokenizer.vocab_size, 8)))
+    (cancer,) = tokenizer.encode(" cancer")
+    assert len(tokenizer.encode("cancer")) == 2
+    np.testing.assert_array_equal(embeddings.vector("cancer"), embeddings.matrix_VD[cancer])
+    (blood,) = tokenizer.encode("出血")
+    np.testing.assert_array_equal(embeddings.vector("出血"), embeddings.matrix_VD[blood])
+    # The word asked with is left out with its space, and a space is seen.
+    found = embeddings.nearest(embeddings.vector("cancer"), 2000, exclude={"cancer"})
+    assert "␣cancer" not in {neighbour.text for neighbour in found}
+    assert any(neighbour.text.startswith("␣") for neighbour in found)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from jmed_jax.backends.endpoint import LONGEST_WAIT, Endpoint
+from jmed_jax.backends.protocol import Decoding
 from jmed_jax.errors import InputError
 
 KEY = "sk-abcdefghijklmnopqrstuvwxyz-0123456789"
@@ -21,6 +22,11 @@ def answer(text: str | None, *, prompt: int = 10, completion: int = 2, finish_re
     choice = {"message": {"role": "assistant", "content": text}, "finish_reason": finish_reason}
     usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     return json.dumps({"choices": [choice], "usage": usage}).encode()
+
+
+def asked_in(body: dict[str, Any]) -> str:
+    """The last message, or the text."""
+    return body["messages"][-1]["content"] if "messages" in body else body["prompt"]
 
 
 class Server:
@@ -49,9 +55,9 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                question = body["messages"][-1]["content"]
+                question = asked_in(body)
                 with server._lock:
-                    before = sum(other["messages"][-1]["content"] == question for _, _, other in server.requests)
+                    before = sum(asked_in(other) == question for _, _, other in server.requests)
                     server.requests.append((self.path, dict(self.headers), body))
                     server._open += 1
                     server.most_at_once = max(server.most_at_once, server._open)
@@ -101,7 +107,7 @@ def endpoint(server: Server, **settings: Any) -> Endpoint:
 def test_a_greedy_seeded_question_goes_to_the_usual_address(serve: Serve) -> None:
     server = serve(lambda question, _: (200, {}, answer(question + "です")))
     backend = endpoint(server, seed=7)
-    completions = backend.complete(asked("肺炎"), max_new_tokens=33)
+    completions = backend.complete(asked("肺炎"), Decoding(33))
     assert [completion.text for completion in completions] == ["肺炎です"]
     ((path, headers, body),) = server.requests
     assert path == "/v1/chat/completions"
@@ -121,7 +127,7 @@ def test_a_greedy_seeded_question_goes_to_the_usual_address(serve: Serve) -> Non
 )
 def test_server_api_and_whole_address_are_all_understood(serve: Serve, url: str, path: str) -> None:
     server = serve(lambda *_: (200, {}, answer("a")))
-    Endpoint(server.url + url, "m").complete(asked("q"), max_new_tokens=1)
+    Endpoint(server.url + url, "m").complete(asked("q"), Decoding(1))
     assert server.requests[0][0] == path
 
 
@@ -132,7 +138,7 @@ def test_answers_keep_their_order_while_several_are_in_flight(serve: Serve) -> N
 
     server = serve(later_ones_first)
     questions = [str(n) for n in range(24)]
-    completions = endpoint(server, concurrency=4).complete(asked(*questions), max_new_tokens=1)
+    completions = endpoint(server, concurrency=4).complete(asked(*questions), Decoding(1))
     assert [completion.text for completion in completions] == questions
     assert server.most_at_once == 4
 
@@ -141,7 +147,7 @@ def test_answers_keep_their_order_while_several_are_in_flight(serve: Serve) -> N
 def test_what_may_pass_is_asked_again(serve: Serve, status: int) -> None:
     server = serve(lambda _, before: (status, {}, b"busy") if before < 2 else (200, {}, answer("a")))
     backend = endpoint(server)
-    assert backend.complete(asked("q"), max_new_tokens=1)[0].text == "a"
+    assert backend.complete(asked("q"), Decoding(1))[0].text == "a"
     assert (backend.counts[f"HTTP {status}"], backend.counts["retries"], backend.counts["requests"]) == (2, 2, 3)
 
 
@@ -149,7 +155,7 @@ def test_what_may_pass_is_asked_again(serve: Serve, status: int) -> None:
 def test_what_will_not_pass_is_asked_once(serve: Serve, status: int) -> None:
     server = serve(lambda *_: (status, {}, '{"error": "そのモデルはありません"}'.encode()))
     backend = endpoint(server)
-    (completion,) = backend.complete(asked("q"), max_new_tokens=1)
+    (completion,) = backend.complete(asked("q"), Decoding(1))
     assert completion.text == ""
     assert f"HTTP {status}" in completion.error
     assert "そのモデルはありません" in completion.error
@@ -159,7 +165,7 @@ def test_what_will_not_pass_is_asked_once(serve: Serve, status: int) -> None:
 def test_it_is_given_up_after_so_many_attempts_and_the_others_go_on(serve: Serve) -> None:
     server = serve(lambda question, _: (500, {}, b"") if question == "bad" else (200, {}, answer(question)))
     backend = endpoint(server, attempts=3)
-    first, bad, last = backend.complete(asked("a", "bad", "b"), max_new_tokens=1)
+    first, bad, last = backend.complete(asked("a", "bad", "b"), Decoding(1))
     assert (first.text, last.text) == ("a", "b")
     assert bad.error == "HTTP 500 (attempt 3)"
     assert (backend.counts["HTTP 500"], backend.counts["retries"], backend.counts["given up"]) == (3, 2, 1)
@@ -173,14 +179,14 @@ def test_retry_after_is_obeyed(serve: Serve, value: Any) -> None:
 
     server = serve(script)
     start = time.monotonic()
-    assert endpoint(server).complete(asked("q"), max_new_tokens=1)[0].text == "a"
+    assert endpoint(server).complete(asked("q"), Decoding(1))[0].text == "a"
     # A date has whole seconds, so two of them are at least one.
     assert time.monotonic() - start >= 0.99
 
 
 def test_a_server_that_wants_a_long_rest_is_not_waited_for(serve: Serve) -> None:
     server = serve(lambda *_: (429, {"Retry-After": str(int(LONGEST_WAIT) + 1)}, b"daily quota"))
-    (completion,) = endpoint(server).complete(asked("q"), max_new_tokens=1)
+    (completion,) = endpoint(server).complete(asked("q"), Decoding(1))
     assert "asks to wait 121 s" in completion.error
     assert len(server.requests) == 1
 
@@ -188,7 +194,7 @@ def test_a_server_that_wants_a_long_rest_is_not_waited_for(serve: Serve) -> None
 def test_waits_double(serve: Serve) -> None:
     server = serve(lambda *_: (500, {}, b""))
     start = time.monotonic()
-    endpoint(server, first_wait=0.1, attempts=4).complete(asked("q"), max_new_tokens=1)
+    endpoint(server, first_wait=0.1, attempts=4).complete(asked("q"), Decoding(1))
     assert 0.75 * 0.7 <= time.monotonic() - start < 3
 
 
@@ -208,7 +214,7 @@ def test_a_request_that_takes_too_long_is_cut_and_asked_again(serve: Serve, slow
         return 200, {}, answer("a")
 
     backend = endpoint(serve(script), timeout=0.3)
-    assert backend.complete(asked("q"), max_new_tokens=1)[0].text == "a"
+    assert backend.complete(asked("q"), Decoding(1))[0].text == "a"
     assert backend.counts["timeout"] == 1
 
 
@@ -230,21 +236,21 @@ def test_a_request_that_takes_too_long_is_cut_and_asked_again(serve: Serve, slow
 def test_a_broken_response_is_counted_and_asked_again(serve: Serve, content: bytes, kind: str) -> None:
     server = serve(lambda _, before: (200, {}, content) if before == 0 else (200, {}, answer("a")))
     backend = endpoint(server)
-    assert backend.complete(asked("q"), max_new_tokens=1)[0].text == "a"
+    assert backend.complete(asked("q"), Decoding(1))[0].text == "a"
     assert (backend.counts[kind], backend.counts["retries"]) == (1, 1)
 
 
 @pytest.mark.parametrize("text", [None, "", " \n"])
 def test_an_empty_answer_is_no_answer(serve: Serve, text: str | None) -> None:
     backend = endpoint(serve(lambda *_: (200, {}, answer(text, finish_reason="content_filter"))))
-    (completion,) = backend.complete(asked("q"), max_new_tokens=1)
+    (completion,) = backend.complete(asked("q"), Decoding(1))
     assert (completion.text, backend.counts["empty answer"], backend.counts["requests"]) == ("", 1, 1)
     assert "content_filter" in completion.error
 
 
 def test_answers_that_were_cut_are_counted(serve: Serve) -> None:
     backend = endpoint(serve(lambda *_: (200, {}, answer("a", finish_reason="length"))))
-    backend.complete(asked("q"), max_new_tokens=1)
+    backend.complete(asked("q"), Decoding(1))
     assert backend.counts["cut at max_new_tokens"] == 1
 
 
@@ -252,7 +258,7 @@ def test_nobody_at_the_address(serve: Serve) -> None:
     server = serve(lambda *_: (200, {}, answer("a")))
     server.close()
     backend = endpoint(server, attempts=2)
-    (completion,) = backend.complete(asked("q"), max_new_tokens=1)
+    (completion,) = backend.complete(asked("q"), Decoding(1))
     assert completion.error.startswith("no connection")
     assert backend.counts["connection"] == 2
 
@@ -261,9 +267,43 @@ def test_redirects_are_not_followed(serve: Serve) -> None:
     elsewhere = serve(lambda *_: (200, {}, answer("a")))
     server = serve(lambda *_: (307, {"Location": elsewhere.url + "/v1/chat/completions"}, b""))
     backend = endpoint(server)
-    (completion,) = backend.complete(asked("q"), max_new_tokens=1)
+    (completion,) = backend.complete(asked("q"), Decoding(1))
     assert elsewhere.url in completion.error
     assert (elsewhere.requests, backend.counts["redirect"]) == ([], 1)
+
+
+def test_a_text_goes_to_the_other_half_of_the_api(serve: Serve) -> None:
+    content = json.dumps({"choices": [{"text": "です", "finish_reason": "stop"}]}).encode()
+    server = serve(lambda *_: (200, {}, content))
+    (completion,) = endpoint(server).complete(["肺炎は"], Decoding(5, stop=("\n\n",)))
+    ((path, _, body),) = server.requests
+    assert (completion.text, path) == ("です", "/v1/completions")
+    assert (body["prompt"], body["stop"]) == ("肺炎は", ["\n\n"])
+
+
+def test_answers_come_with_their_tokens_and_the_time_of_their_own_request(serve: Serve) -> None:
+    def slow(question: str, _: int) -> Any:
+        time.sleep(0.2 if question == "b" else 0.0)
+        return 200, {}, answer(question)
+
+    first, second = endpoint(serve(slow)).complete(asked("a", "b"), Decoding(1))
+    assert (first.prompt_tokens, first.completion_tokens) == (10, 2)
+    assert first.seconds is not None and second.seconds is not None and first.seconds < 0.2 <= second.seconds
+
+
+def test_answers_are_handed_on_as_they_come_and_nobody_is_asked_once_nobody_listens(serve: Serve) -> None:
+    server = serve(lambda question, _: (200, {}, answer(question)))
+    answers = endpoint(server, concurrency=1).answers(asked(*map(str, range(50))), Decoding(1))
+    assert next(answers)[1].text == "0"
+    answers.close()
+    assert len(server.requests) < 5
+
+
+def test_there_is_no_beam_search(serve: Serve) -> None:
+    server = serve(lambda *_: (200, {}, answer("a")))
+    with pytest.raises(InputError, match="no beam search"):
+        endpoint(server).complete(asked("q"), Decoding(1, beams=4))
+    assert not server.requests
 
 
 # --- budget -----------------------------------------------------------------------------------------------------------
@@ -272,24 +312,24 @@ def test_redirects_are_not_followed(serve: Serve) -> None:
 def test_a_budget_of_requests_is_never_exceeded(serve: Serve) -> None:
     server = serve(lambda question, before: (500, {}, b"") if before == 0 else (200, {}, answer(question)))
     backend = endpoint(server, max_requests=5, concurrency=3)
-    completions = backend.complete(asked("a", "b", "c", "d"), max_new_tokens=1)
+    completions = backend.complete(asked("a", "b", "c", "d"), Decoding(1))
     assert len(server.requests) == backend.counts["requests"] == 5
     assert sum(completion.text != "" for completion in completions) <= 2
     assert all(completion.over_budget for completion in completions if not completion.text)
-    assert all(completion.over_budget for completion in backend.complete(asked("e"), max_new_tokens=1))
+    assert all(completion.over_budget for completion in backend.complete(asked("e"), Decoding(1)))
 
 
 def test_a_budget_of_tokens_stops_further_requests(serve: Serve) -> None:
     server = serve(lambda question, _: (200, {}, answer(question, prompt=30, completion=20)))
     backend = endpoint(server, max_tokens=100, concurrency=1)
-    completions = backend.complete(asked("a", "b", "c"), max_new_tokens=1)
+    completions = backend.complete(asked("a", "b", "c"), Decoding(1))
     assert [completion.over_budget for completion in completions] == [False, False, True]
 
 
 def test_a_budget_of_tokens_needs_a_server_that_counts(serve: Serve) -> None:
     server = serve(lambda *_: (200, {}, b'{"choices": [{"message": {"content": "a"}}]}'))
     with pytest.raises(InputError, match="usage"):
-        endpoint(server, max_tokens=100).complete(asked("q"), max_new_tokens=1)
+        endpoint(server, max_tokens=100).complete(asked("q"), Decoding(1))
 
 
 # --- the key ----------------------------------------------------------------------------------------------------------
@@ -304,7 +344,7 @@ def test_the_key_is_sent_and_stands_in_no_message(
     # So long that the key stands where the excerpt ends.
     server = serve(lambda *_: (401, {}, ("x" * 180 + f" wrong key: {KEY}").encode()))
     backend = endpoint(server, key_variable="MY_KEY")
-    completions = backend.complete(asked("q"), max_new_tokens=1)
+    completions = backend.complete(asked("q"), Decoding(1))
     assert server.requests[0][1]["Authorization"] == f"Bearer {KEY}"
     captured = capfd.readouterr()
     messages = [*(completion.error for completion in completions), caplog.text, captured.out, captured.err]
@@ -315,15 +355,15 @@ def test_the_key_is_sent_and_stands_in_no_message(
 def test_a_redirect_that_repeats_the_key_does_not_give_it_away(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_KEY", KEY)
     server = serve(lambda *_: (307, {"Location": f"https://elsewhere.example/?key={KEY}"}, b""))
-    (completion,) = endpoint(server, key_variable="MY_KEY").complete(asked("q"), max_new_tokens=1)
+    (completion,) = endpoint(server, key_variable="MY_KEY").complete(asked("q"), Decoding(1))
     assert completion.error.startswith("HTTP 307: redirected to https://elsewhere.example/?key=[key]")
 
 
 def test_the_usual_key_is_taken_where_it_is_set(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     server = serve(lambda *_: (200, {}, answer("a")))
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    endpoint(server).complete(asked("q"), max_new_tokens=1)
-    endpoint(server, key_variable="").complete(asked("q"), max_new_tokens=1)
+    endpoint(server).complete(asked("q"), Decoding(1))
+    endpoint(server, key_variable="").complete(asked("q"), Decoding(1))
     assert [headers.get("Authorization") for _, headers, _ in server.requests] == [f"Bearer {KEY}", None]
 
 

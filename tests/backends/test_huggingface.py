@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from jmed_jax.backends.huggingface import HuggingFaceEncoder, HuggingFaceModel
+from jmed_jax.backends.protocol import Decoding
 from jmed_jax.errors import InputError
 from tests.backends.directories import write_bert, write_llama
 
@@ -32,8 +33,8 @@ def asked(*questions: str) -> list[list[dict[str, str]]]:
 
 def test_a_batch_gives_the_answers_of_single_questions_in_their_order(llama: Path) -> None:
     batched, single = HuggingFaceModel(llama, batch_size=3), HuggingFaceModel(llama, batch_size=1)
-    answers = batched.complete(asked(*QUESTIONS), max_new_tokens=8)
-    assert answers == [single.complete(asked(question), max_new_tokens=8)[0] for question in QUESTIONS]
+    answers = batched.complete(asked(*QUESTIONS), Decoding(8))
+    assert answers == [single.complete(asked(question), Decoding(8))[0] for question in QUESTIONS]
     assert len({answer.text for answer in answers}) > 1
     assert batched.name == "tiny-llama"
 
@@ -50,7 +51,7 @@ def test_answers_are_greedy_without_prompt_and_special_tokens(llama: Path) -> No
                 break
             expected.append(best)
     backend = HuggingFaceModel(llama)
-    (answer,) = backend.complete(asked("肺炎"), max_new_tokens=8)
+    (answer,) = backend.complete(asked("肺炎"), Decoding(8))
     assert answer.text == tokenizer.decode(expected, skip_special_tokens=True)
     assert (backend.counts["requests"], backend.counts["answers"]) == (1, 1)
     assert backend.counts["prompt_tokens"] == len(ids)
@@ -58,22 +59,63 @@ def test_answers_are_greedy_without_prompt_and_special_tokens(llama: Path) -> No
 
 def test_a_prompt_longer_than_the_model_reads_is_an_error_of_that_question_alone(llama: Path) -> None:
     backend = HuggingFaceModel(llama)
-    short, long = backend.complete(asked("肺炎", "肺" * 60), max_new_tokens=8)
+    short, long = backend.complete(asked("肺炎", "肺" * 60), Decoding(8))
     assert short.text
     assert (long.text, long.error) == ("", "the prompt exceeds 56 tokens")
+    assert long.overlong and long.is_final and not short.overlong
     assert backend.counts["prompt too long"] == 1
 
 
 def test_a_model_without_a_chat_template_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no chat template"):
-        HuggingFaceModel(write_llama(tmp_path / "base", chat_template=None))
+    backend = HuggingFaceModel(write_llama(tmp_path / "base", chat_template=None))
+    with pytest.raises(InputError, match=r"no chat template.*--plain"):
+        backend.complete(asked("肺炎"), Decoding(1))
+    assert backend.complete(["肺炎"], Decoding(4))[0].text
+
+
+def test_likelihoods_are_those_of_single_sequences(llama: Path) -> None:
+    tokenizer = transformers.AutoTokenizer.from_pretrained(llama)
+    model = transformers.AutoModelForCausalLM.from_pretrained(llama)
+    pairs = [("肺炎", "の治療"), (asked("はい")[0], "高"), ("質問に答え", "て"), ("肺炎の治療について", "説明します")]
+    found = dict(HuggingFaceModel(llama, batch_size=3).loglikelihood(pairs))
+    for index, (prompt, continuation) in enumerate(pairs):
+        text = prompt if isinstance(prompt, str) else "user:はい\nassistant:"
+        ids = tokenizer(text)["input_ids"]
+        target = tokenizer(continuation)["input_ids"]
+        with torch.no_grad():
+            log_probabilities = model(torch.tensor([ids + target])).logits[0].log_softmax(-1)[len(ids) - 1 : -1]
+        expected = sum(float(row[token]) for row, token in zip(log_probabilities, target, strict=True))
+        assert found[index].log_probability == pytest.approx(expected, abs=1e-4)
+        assert (found[index].tokens, found[index].is_greedy) == (
+            len(target),
+            log_probabilities.argmax(-1).tolist() == target,
+        )
+
+
+def test_four_bits_need_a_gpu(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(InputError, match="--four-bit needs a GPU"):
+        HuggingFaceModel(llama, four_bit=True)
+
+
+def test_an_answer_ends_before_a_stop_text_and_beams_are_those_of_transformers(llama: Path) -> None:
+    backend = HuggingFaceModel(llama)
+    (whole,) = backend.complete(["肺炎"], Decoding(8))
+    (cut,) = backend.complete(["肺炎"], Decoding(8, stop=(whole.text[2:4],)))
+    assert cut.text == whole.text[: whole.text.find(whole.text[2:4])]
+    model = transformers.AutoModelForCausalLM.from_pretrained(llama)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(llama)
+    ids = tokenizer("肺炎", return_tensors="pt")
+    expected = model.generate(**ids, num_beams=3, max_new_tokens=8, do_sample=False)[0, ids["input_ids"].shape[1] :]
+    (beams,) = backend.complete(["肺炎"], Decoding(8, beams=3))
+    assert beams.text == tokenizer.decode(expected, skip_special_tokens=True)
 
 
 def test_a_conversation_that_the_template_refuses_is_an_error(tmp_path: Path) -> None:
     template = "{{ raise_exception('no system message, please') }}"
     backend = HuggingFaceModel(write_llama(tmp_path / "strict", chat_template=template))
     with pytest.raises(InputError, match="no system message"):
-        backend.complete(asked("肺炎"), max_new_tokens=1)
+        backend.complete(asked("肺炎"), Decoding(1))
 
 
 # --- vectors ----------------------------------------------------------------------------------------------------------

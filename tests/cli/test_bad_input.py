@@ -55,6 +55,7 @@ def test_usage(arguments: str, message: str, refuse: Refuse, tmp_path: Path, mon
         ("--train.log-every", "Missing value for argument '--train.log-every'"),
         ("--train.log-every 0", "error: train.log_every must be positive, not 0."),
         ("--optimizer.warmup-steps 9", "error: optimizer.warmup_steps (9) exceeds train.steps (2)."),
+        ("--lora.rank 4", "has no gate. Use --lora.targets q_proj,k_proj,v_proj,o_proj,up_proj,down_proj."),
         ("--steps 0", "argument --steps: '0' is not a whole number from 1"),
     ],
 )

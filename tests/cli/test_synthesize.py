@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from jmed_jax.backends.protocol import Completion, Message
+from jmed_jax.backends.protocol import Completion, Decoding, Message
 from jmed_jax.cli import main
 from jmed_jax.corpus.documents import iter_documents
 from jmed_jax.jsonl import read_jsonl
@@ -53,9 +53,9 @@ def test_a_model_is_asked_with_the_options_of_the_command(
     ask: Ask, refuse: Refuse, lists: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Curt(Model):
-        def complete(self, conversations: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Completion]:
-            assert max_new_tokens == 99
-            return super().complete(conversations, max_new_tokens=100)
+        def complete(self, conversations: Sequence[Sequence[Message]], decoding: Decoding) -> list[Completion]:
+            assert decoding == Decoding(99)
+            return super().complete(conversations, Decoding(100))
 
     topics = tmp_path / "topics.txt"
     topics.write_text("鏡像失調症\n砂丘病\n", encoding="utf-8")

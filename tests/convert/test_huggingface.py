@@ -7,7 +7,7 @@ import pytest
 from flax import nnx
 
 from jmed_jax.config import ModelConfig
-from jmed_jax.convert import huggingface
+from jmed_jax.convert import huggingface, tensor_files, tensor_writer
 from jmed_jax.convert.architecture import read_model_config
 from jmed_jax.errors import InputError
 from jmed_jax.models.decoder import abstract_parameters, initialize_parameters
@@ -62,10 +62,10 @@ def test_the_llama_twin_is_bit_exact(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("max_bytes", [4 * 2**30, 10_000])
 def test_export_and_import_keep_the_logits(max_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huggingface, "MAX_SHARD_BYTES", max_bytes)
+    monkeypatch.setattr(tensor_writer, "MAX_SHARD_BYTES", max_bytes)
     parameters = parameters_of(MODEL)
     huggingface.write_weights(tmp_path, MODEL, parameters, token_ids=IDS)
-    assert (tmp_path / huggingface.INDEX).exists() == (max_bytes == 10_000)
+    assert (tmp_path / tensor_files.INDEX).exists() == (max_bytes == 10_000)
     config = read_model_config(tmp_path)
     ids_BT = np.arange(32)[None]
     np.testing.assert_allclose(

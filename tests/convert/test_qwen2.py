@@ -174,6 +174,10 @@ def test_config_json_of_transformers_4_says_the_same(tmp_path: Path) -> None:
         ("Llama", {"attention_bias": True}, "attention_bias"),
         ("Qwen2", {"quantization_config": {"quant_method": "gptq"}}, "quantised checkpoint"),
         ("Qwen2", {"num_key_value_heads": 3}, "must be a multiple"),
+        ("Qwen2", {"hidden_size": "many"}, "hidden_size is 'many', expected int"),
+        ("Qwen2", {"tie_word_embeddings": "yes"}, "expected bool"),
+        ("Qwen2", {"rope_scaling": "yarn"}, "rope_scaling is 'yarn', expected dict"),
+        ("Qwen2", {"rms_norm_eps": [1e-6]}, "expected float"),
     ],
 )
 def test_what_cannot_be_read_is_refused(family: str, change: dict[str, Any], message: str, tmp_path: Path) -> None:

@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 
 from jmed_jax import artifact
-from jmed_jax.backends.protocol import ChatBackend, Completion, Message
+from jmed_jax.backends.protocol import Backend, Completion, Decoding, Prompt
 from jmed_jax.corpus.annotate import Sampled, annotate, sample_documents
 from jmed_jax.corpus.annotation_prompt import DEFAULT_PROMPT, load_prompt
-from jmed_jax.corpus.journal import ANSWERS_FILE
 from jmed_jax.errors import InputError
+from jmed_jax.journal import ANSWERS_FILE
 from jmed_jax.jsonl import write_jsonl
 
 PROMPT = load_prompt()
 
 
-class Scripted(ChatBackend):
+class Scripted(Backend):
     """Answers what `script` returns for (document's text, attempt); an exception is raised."""
 
     batch_size = 4
@@ -28,11 +28,12 @@ class Scripted(ChatBackend):
         self.asked: list[str] = []
         self._script = script
 
-    def complete(self, conversations: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Completion]:
-        assert max_new_tokens == 32
-        assert len(conversations) <= self.batch_size
+    def complete(self, prompts: Sequence[Prompt], decoding: Decoding) -> list[Completion]:
+        assert decoding == Decoding(32)
+        assert len(prompts) <= self.batch_size
         answers = []
-        for messages in conversations:
+        for messages in prompts:
+            assert not isinstance(messages, str)
             question = messages[-1]["content"]
             text = question.partition("<<<\n")[2].partition("\n>>>")[0]
             attempt = sum(reminder in question for reminder in PROMPT.reminders) and 1 + max(
@@ -55,7 +56,7 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-def run(count: int, backend: ChatBackend, out: Path, **settings: Any) -> dict[str, Any]:
+def run(count: int, backend: Backend, out: Path, **settings: Any) -> dict[str, Any]:
     return annotate(documents(count), backend, PROMPT, out, characters=2000, **settings)
 
 

@@ -206,7 +206,7 @@ def test_targets_run_from_behind_assistant_through_the_end_token(tokenizer: Toke
     ]
     before = row.tokens[np.flatnonzero(np.diff(row.loss_mask.astype(int)) == 1)]
     assert (before == tokenizer.assistant_id).all()
-    assert rows.config == {"mode": "fit", "row_length": 40, "vocab_size": tokenizer.vocab_size}
+    assert rows.config == {"mode": "fit", "row_length": 40, "vocab_size": tokenizer.vocab_size, "sources": {"talk": []}}
     assert rows.counts["target_tokens"] == row.loss_mask.sum()
     assert rows.inputs["tokenizer"] == tokenizer.fingerprint == Tokenizer.load(rows.path / "tokenizer").fingerprint
 
@@ -260,7 +260,12 @@ def test_a_corpus_comes_back_from_its_rows(tokenizer: Tokenizer, corpus: Path, t
     documents = np.split(ids, np.flatnonzero(ids == tokenizer.bos_id)[1:])
     assert {tokenizer.decode(document) for document in documents} == set(map(clean, TEXTS))
     assert all(document[-1] == tokenizer.eos_id for document in documents)
-    assert rows.config == {"mode": "concat", "row_length": 32, "vocab_size": tokenizer.base_vocab_size}
+    assert rows.config == {
+        "mode": "concat",
+        "row_length": 32,
+        "vocab_size": tokenizer.base_vocab_size,
+        "sources": {"notes": ["unknown"]},
+    }
     assert rows.inputs == {
         "tokenizer": tokenizer.fingerprint,
         "source": artifact.open_artifact(corpus, "corpus").fingerprint,

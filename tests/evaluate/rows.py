@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from jmed_jax.evaluate.exams.question import MultipleChoiceQuestion
 from jmed_jax.evaluate.questions import ChoiceQuestion, ExamQuestion, ExtractionQuestion
 
 
@@ -37,6 +38,18 @@ def exam(problem_id: str = "112A1", answer: tuple[str, ...] = ("a",), **other: A
         "language": "ja",
     }
     return ExamQuestion(problem_id=problem_id, answer=answer, **{**fields, **other})
+
+
+def multiple_choice(id: str = "q1", answer: tuple[str, ...] = ("b",), **other: Any) -> MultipleChoiceQuestion:
+    fields: dict[str, Any] = {
+        "source": "medqa",
+        "language": "ja",
+        "text": "最も考えられるのはどれか。",
+        "choices": ("肺炎", "胸膜炎", "気胸", "肺血栓塞栓症"),
+        "accepted": (answer,),
+        "license": "MIT",
+    }
+    return MultipleChoiceQuestion(id=id, **{**fields, **other})
 
 
 def choice_row(id: str = "smdis-test-00000", answer: str = "A", **other: Any) -> dict[str, Any]:

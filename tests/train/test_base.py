@@ -93,6 +93,23 @@ def test_another_base_is_refused_when_a_run_goes_on(rows: Path, tmp_path: Path) 
         loop.train(config, tmp_path / "run")
 
 
+def test_another_base_is_refused_before_the_first_checkpoint_too(
+    rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = experiment(rows, save_model(tmp_path / "base"), steps=1)
+    with monkeypatch.context() as patched:
+        # As a process that is killed.
+        patched.setattr(Checkpoints, "save", lambda *_: (_ for _ in ()).throw(MemoryError))
+        with pytest.raises(MemoryError):
+            loop.train(config, tmp_path / "run")
+    other = save_model(tmp_path / "other", seed=1)
+    with pytest.raises(InputError, match=f"begun beside other parameters than those of {other}. Give the base"):
+        loop.train(replace(config, train=replace(config.train, initialize_from=str(other))), tmp_path / "run")
+    moved = (tmp_path / "base").rename(tmp_path / "moved")
+    loop.train(replace(config, train=replace(config.train, initialize_from=str(moved))), tmp_path / "run")
+    assert len(losses(tmp_path / "run")) == 1
+
+
 def test_an_adapter_needs_a_base_before_anything_is_written(rows: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"Give --train.initialize-from DIR"):
         loop.train(experiment(rows, ""), tmp_path / "run")

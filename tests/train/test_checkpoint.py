@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import AxisType, Mesh, SingleDeviceSharding
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec, SingleDeviceSharding
 
 from jmed_jax.config import ExperimentConfig, MeshConfig, TrainConfig
 from jmed_jax.errors import InputError
@@ -137,6 +137,27 @@ def test_parameters_of_any_step_that_is_there(tmp_path: Path) -> None:
         assert reader.restore_parameters(abstract, shardings, step)["x"].tolist() == [value, value]
     with pytest.raises(InputError, match="no complete checkpoint of step 3 here"):
         reader.restore_parameters(abstract, shardings, 3)
+
+
+@pytest.mark.parametrize("saved", [PartitionSpec(), PartitionSpec(None, "fsdp")])
+def test_parameters_are_read_onto_any_mesh_and_tell_their_dtype(saved: PartitionSpec, tmp_path: Path) -> None:
+    mesh = jax.make_mesh((4, 2), ("fsdp", "tensor"))
+    x = np.arange(8 * 16, dtype=np.float32).reshape(8, 16)
+    run = make_run(tmp_path)
+    writer = Checkpoints(tmp_path, SETTINGS)
+    writer.save_parameters(0, {"x": jax.device_put(x, NamedSharding(mesh, saved))}, run)
+    writer.close()
+    reader = Checkpoints(tmp_path)
+    assert reader.stored_dtype() == np.float32
+    abstract = {"x": jax.ShapeDtypeStruct(x.shape, jnp.bfloat16)}
+    for spec in (PartitionSpec(), PartitionSpec("tensor", "fsdp"), PartitionSpec(("fsdp", "tensor"))):
+        sharding = NamedSharding(mesh, spec)
+        restored = reader.restore_parameters(abstract, {"x": sharding})["x"]
+        np.testing.assert_array_equal(restored, x.astype(jnp.bfloat16))
+        assert restored.sharding.is_equivalent_to(sharding, 2)
+    with pytest.raises(InputError, match="no complete checkpoint of step 3 here"):
+        reader.stored_dtype(3)
+    reader.close()
 
 
 def test_a_checkpoint_is_due_at_the_configured_steps(tmp_path: Path) -> None:

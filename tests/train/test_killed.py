@@ -12,6 +12,7 @@ from jmed_jax.train.checkpoint import Checkpoints
 from jmed_jax.train.goodput import read_goodput
 from jmed_jax.train.metrics import read_metrics
 from tests import tiny
+from tests.train.test_base import save_model
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = 150
@@ -49,9 +50,27 @@ def play(scenario: str, folder: Path) -> dict[str, Any]:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def with_adapter(folder: Path) -> Path:
+    """The configuration becomes one of an adapter beside an int8 base, with dropout."""
+    base = save_model(folder / "base", num_layers=1)
+    config = (folder / "tiny.py").read_text()
+    for old, new in (
+        ("import DataConfig", "import LoraConfig, DataConfig"),
+        ("hidden_size=16, mlp_size=32, num_heads=2, num_kv_heads=1", "hidden_size=32, mlp_size=64, num_heads=4"),
+        ("context_length=32", "num_kv_heads=2, context_length=32, gated_mlp=True"),
+        ("train=TrainConfig(", 'lora=LoraConfig(rank=2, base="int8", dropout=0.1),\n        train=TrainConfig('),
+        ("checkpoint_every", f"initialize_from={str(base)!r}, checkpoint_every"),
+    ):
+        assert old in config
+        config = config.replace(old, new)
+    (folder / "tiny.py").write_text(config)
+    return folder
+
+
 @pytest.mark.slow
-def test_a_run_killed_ten_times_writes_what_one_left_alone_writes(folder: Path) -> None:
-    result = play("killed", folder)
+@pytest.mark.parametrize("adapter", [False, True], ids=["all parameters", "adapter"])
+def test_a_run_killed_ten_times_writes_what_one_left_alone_writes(folder: Path, adapter: bool) -> None:
+    result = play("killed", with_adapter(folder) if adapter else folder)
     assert len(result["lines_at_kills"]) == 10 and result["finished"] == 0
     # At work, most of the times.
     assert len(set(result["lines_at_kills"])) > 4

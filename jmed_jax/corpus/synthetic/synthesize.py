@@ -15,12 +15,12 @@ from typing import Any
 from jmed_jax import __version__, artifact
 from jmed_jax.artifact import Artifact
 from jmed_jax.corpus.documents import REPORT_FILE
-from jmed_jax.corpus.journal import Journal
 from jmed_jax.corpus.record import Examples, Problems, Tally
 from jmed_jax.corpus.synthetic.exercises import Exercise, format_exercises, parse_exercises
 from jmed_jax.corpus.synthetic.names import fold
 from jmed_jax.corpus.synthetic.writers import NOTHING_KNOWN, Answer, Request, Writer
 from jmed_jax.errors import InputError
+from jmed_jax.journal import Journal, unfinished_directory
 from jmed_jax.jsonl import write_jsonl
 from jmed_jax.progress import track
 
@@ -53,11 +53,6 @@ class _Standing:
 
     def is_open(self, tries: int) -> bool:
         return self.place is None and self.failed != NOTHING_KNOWN and self.tries < tries
-
-
-def unfinished_directory(out: Path) -> Path:
-    """Where the answers of a run stand until its artefact is complete."""
-    return out.with_name(f"{out.name}.unfinished")
 
 
 def synthesize(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-from jmed_jax.backends.protocol import ChatBackend
+from jmed_jax.backends.protocol import Backend, Decoding
 from jmed_jax.corpus.synthetic.disease_questions import DiseaseQuestions
 from jmed_jax.corpus.synthetic.drug_questions import DrugQuestions
 from jmed_jax.corpus.synthetic.exercises import format_exercises
@@ -104,7 +104,7 @@ class ModelWriter:
 
     def __init__(
         self,
-        backend: ChatBackend,
+        backend: Backend,
         prompts: Prompts,
         *,
         facts: Facts | None,
@@ -136,7 +136,7 @@ class ModelWriter:
         conversations = [
             self._prompts.messages(request.topic, count=self._exercises, failed=request.failed) for request in requests
         ]
-        completions = self._backend.complete(conversations, max_new_tokens=self._max_new_tokens)
+        completions = self._backend.complete(conversations, Decoding(self._max_new_tokens))
         answers = []
         for request, messages, completion in zip(requests, conversations, completions, strict=True):
             prompt = _sha256(json.dumps(messages, ensure_ascii=False))

@@ -13,12 +13,12 @@ import pytest
 
 from jmed_jax import __version__
 from jmed_jax.artifact import open_artifact
-from jmed_jax.backends.protocol import Completion, Message
-from jmed_jax.corpus.journal import ANSWERS_FILE, SETTINGS_FILE
+from jmed_jax.backends.protocol import Completion, Decoding, Message
 from jmed_jax.corpus.synthetic.prompts import load_prompts
-from jmed_jax.corpus.synthetic.synthesize import DOCUMENTS_FILE, SynthesisConfig, synthesize, unfinished_directory
+from jmed_jax.corpus.synthetic.synthesize import DOCUMENTS_FILE, SynthesisConfig, synthesize
 from jmed_jax.corpus.synthetic.writers import ModelWriter
 from jmed_jax.errors import InputError
+from jmed_jax.journal import ANSWERS_FILE, SETTINGS_FILE, unfinished_directory
 from jmed_jax.jsonl import read_jsonl
 from tests.corpus.synthetic import interrupted
 from tests.corpus.synthetic.lists import DISEASES
@@ -45,8 +45,8 @@ class Model:
         self.asked: list[str] = []
         self.conversations: list[Sequence[Message]] = []
 
-    def complete(self, conversations: Sequence[Sequence[Message]], *, max_new_tokens: int) -> list[Completion]:
-        assert max_new_tokens == 100
+    def complete(self, conversations: Sequence[Sequence[Message]], decoding: Decoding) -> list[Completion]:
+        assert decoding == Decoding(100)
         self.conversations += conversations
         return [self._complete(messages) for messages in conversations]
 

@@ -1,0 +1,65 @@
+"""A model that grades answers in free words: its prompts are frozen and its grades kept as the answers are."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from jmed_jax import artifact
+from jmed_jax.backends.protocol import Backend
+from jmed_jax.evaluate.answers import collect
+from jmed_jax.evaluate.plan import Asked, Plan
+from jmed_jax.evaluate.prompts import Prompt, load_prompts
+from jmed_jax.evaluate.protocols.open_ended import OpenTask
+from jmed_jax.evaluate.questions import OpenQuestion
+from jmed_jax.evaluate.row_scores import RowScores
+from jmed_jax.journal import Journal
+from jmed_jax.jsonl import write_jsonl
+
+HIGHEST = 10
+"""Of the grades 0, 1, …"""
+MAX_NEW_TOKENS = 64
+_GRADE = re.compile(r"(?<![0-9.])(10|[0-9])(?![0-9])")
+
+
+def judge_rows(
+    plan: Plan, answers: Sequence[str], rows: RowScores, judge: Backend, journal: Journal, prompts: Path | None
+) -> RowScores:
+    """The rows of an open task with the metric "judge", grades in [0, 1]; 0 where there is no answer, or no grade.
+
+    What is asked stands in `prompts-TASK.judge.jsonl` before it is, and grades in the journal as they come.
+
+    Raises:
+        InputError: as `collect`.
+    """
+    assert isinstance(plan.task, OpenTask)
+    prompt = load_prompts(prompts, [f"judge.{plan.task.language}"])[f"judge.{plan.task.language}"]
+    pairs = [(q, answer) for q, answer in zip(plan.questions, answers, strict=True) if answer]
+    asked = [Asked(q.id, _messages(prompt, q, answer)) for q, answer in pairs]  # type: ignore[arg-type]
+    judged = replace(plan, task=replace(plan.task, name=judge_name(plan)), asked=asked, plain=False)
+    with artifact.replacing(journal.directory / f"prompts-{judge_name(plan)}.jsonl") as temporary:
+        write_jsonl(temporary, (one.row() for one in asked))
+    found = collect([judged], judge, journal, max_new_tokens=MAX_NEW_TOKENS)
+    grades = {one.id: read_grade(found[judge_name(plan), one.id].completion.text) for one in asked}
+    values = np.array([grades.get(question.id, 0.0) for question in plan.questions], float)
+    return replace(rows, values={**rows.values, "judge": values}, how={**rows.how, "judge": "mean"})
+
+
+def judge_name(plan: Plan) -> str:
+    """What the journal calls the judge's questions about a task."""
+    return f"{plan.task.name}.judge"
+
+
+def read_grade(output: str) -> float:
+    """The first whole number from 0 to 10 on the last line ("8/10"), as a share of 10; 0 where there is none."""
+    lines = output.strip().splitlines()
+    found = _GRADE.search(lines[-1]) if lines else None
+    return int(found[0]) / HIGHEST if found else 0.0
+
+
+def _messages(prompt: Prompt, question: OpenQuestion, answer: str) -> list[dict[str, str]]:
+    labels = [("Question", question.question), ("Reference", question.reference), ("Rubric", question.rubric)]
+    shown = "\n\n".join(f"[{label}]\n{text}" for label, text in [*labels, ("Answer", answer)] if text)
+    return prompt.messages(question=shown)

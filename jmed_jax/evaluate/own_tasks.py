@@ -1,0 +1,39 @@
+"""Tasks out of a user's file: multiple-choice questions in our own layout, or questions with a reference."""
+
+from pathlib import Path
+from typing import Any
+
+from jmed_jax.errors import InputError
+from jmed_jax.evaluate.exams.question import LANGUAGES
+from jmed_jax.evaluate.protocols.exams import exam_tasks
+from jmed_jax.evaluate.protocols.open_ended import OpenTask
+from jmed_jax.evaluate.task import Task
+from jmed_jax.jsonl import read_jsonl
+
+SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+
+
+def is_file_of_questions(name: str) -> bool:
+    """Whether a task's name is that of a file."""
+    return name.endswith(SUFFIXES)
+
+
+def tasks_of_file(path: Path) -> list[Task[Any]]:
+    """The task of a file, under every protocol that it can be put under; it is called as the file.
+
+    Raises:
+        InputError: the file is missing, empty, or its first row is of neither kind.
+    """
+    for line, row in read_jsonl(path):
+        name, gold = path.name.partition(".jsonl")[0], str(path.resolve())
+        language = row.get("language")
+        if "choices" in row and language in LANGUAGES:
+            return [*exam_tasks(name, language, gold, source="questions")]
+        if "reference" in row and row.get("language", "ja") in LANGUAGES:
+            return [OpenTask(name, row.get("language", "ja"), gold)]
+        raise InputError(
+            f"{path}:{line}: neither a multiple-choice question (id, language, question, choices, answer, …; "
+            "`jmed data translate` writes such files) nor an open one (id, question, reference; language, unless ja). "
+            f"Found: {', '.join(row)}."
+        )
+    raise InputError(f"{path}: no questions in this file.")

@@ -1,0 +1,80 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from jmed_jax.errors import InputError
+from jmed_jax.evaluate.judge import read_grade
+from jmed_jax.evaluate.protocols.open_ended import LONGEST_ANSWER, OpenTask
+from jmed_jax.evaluate.questions import OpenQuestion
+from jmed_jax.evaluate.run import run_tasks
+from jmed_jax.evaluate.tasks import get_task
+
+from ..models import Scripted
+from ..rows import write_rows
+
+pytest.importorskip("sacrebleu")
+pytest.importorskip("rouge_score")
+
+ROW = {"id": "o1", "question": "肺炎の治療は？", "reference": "抗菌薬を投与する"}
+
+
+def test_japanese_is_compared_by_characters_and_english_by_words() -> None:
+    japanese, english = OpenTask("own", "ja", ""), OpenTask("own", "en", "")
+    asked = [OpenQuestion("o1", "q", "抗菌薬を投与する")]
+    # Longest common subsequence 抗菌薬投与: recall 5/8, precision 5/5.
+    assert japanese.score(asked, ["抗菌薬投与"])["rouge_l"] == pytest.approx(2 * 5 / 8 / (1 + 5 / 8))
+    assert english.score([OpenQuestion("o1", "q", "give an antibiotic")], ["an antibiotic"])[
+        "rouge_l"
+    ] == pytest.approx(0.8)
+    perfect = japanese.score(asked, ["抗菌薬を投与する"])
+    assert (perfect["rouge_l"], perfect["chrf"]) == (pytest.approx(1.0), pytest.approx(1.0))
+
+
+@pytest.mark.parametrize("output", ["", " \n", "あ" * (LONGEST_ANSWER + 1)])
+def test_no_answer_and_a_runaway_score_nothing(output: str, tmp_path: Path) -> None:
+    task = get_task(str(write_rows(tmp_path / "own.jsonl", [ROW])))
+    (question,) = task.read_gold([tmp_path / "own.jsonl"])
+    score = task.score([question], [task.read_output(question, output)])
+    assert (score["rouge_l"], score["chrf"], score["unparsable"]) == (0.0, 0.0, 1)
+
+
+def test_a_users_file_is_evaluated(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "own.jsonl", [ROW, {**ROW, "id": "o2"}])
+    backend = Scripted("抗菌薬を投与する")
+    run_tasks(backend, [str(path)], tmp_path, tmp_path / "out", model_info={})
+    entry = json.loads((tmp_path / "out/scores.json").read_text(encoding="utf-8"))["tasks"]["own"]
+    assert (entry["protocol"], entry["n"], entry["metrics"]["rouge_l"]) == ("open_ended", 2, pytest.approx(1.0))
+    assert entry["baselines"] == {}
+    write_rows(path, [ROW, ROW])
+    with pytest.raises(InputError, match='id "o1" stands twice'):
+        run_tasks(backend, [str(path)], tmp_path, tmp_path / "other", model_info={})
+
+
+def test_without_the_libraries_it_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_rows(tmp_path / "own.jsonl", [ROW])
+    monkeypatch.setitem(sys.modules, "sacrebleu.metrics", None)
+    with pytest.raises(InputError, match=r"pip install 'jmed_jax\[scores\]'"):
+        get_task(str(path)).read_gold([path])
+
+
+def test_a_judge_sees_question_reference_rubric_and_answer_and_its_grade_stands_beside(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "own.jsonl", [{**ROW, "rubric": "薬の名があれば満点"}, {**ROW, "id": "o2"}])
+    judge = Scripted(lambda shown: "採点: 8" if "薬の名" in shown else "分かりません")
+    run_tasks(Scripted("抗菌薬"), [str(path)], tmp_path, tmp_path / "out", model_info={}, judge=judge)
+    scores = json.loads((tmp_path / "out/scores.json").read_text(encoding="utf-8"))
+    assert scores["tasks"]["own"]["metrics"]["judge"] == pytest.approx(0.4)
+    assert scores["judge"] == "scripted"
+    shown = judge.asked[-1][-1]["content"]  # type: ignore[index]
+    assert all(
+        text in shown for text in ("肺炎の治療は？", "抗菌薬を投与する", "薬の名があれば満点", "[Answer]\n抗菌薬")
+    )
+    assert (tmp_path / "out/prompts-own.judge.jsonl").is_file()
+
+
+@pytest.mark.parametrize(
+    ("output", "grade"), [("10", 1.0), ("7点", 0.7), ("10点満点です。\n3/10", 0.3), ("100", 0.0), ("", 0.0)]
+)
+def test_the_number_on_the_last_line_is_the_grade(output: str, grade: float) -> None:
+    assert read_grade(output) == grade
