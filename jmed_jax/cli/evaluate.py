@@ -125,7 +125,7 @@ def _print_scores(tasks: dict[str, Any]) -> None:
         metric, baselines = entry["main_metric"], entry["baselines"]
         interval = entry["intervals"].get(metric)
         others = [baselines.get(baseline, {}).get(metric) for baseline in ("linear", "majority", "random")]
-        shown = "–".join(f"{bound:.3g}" for bound in interval) if interval else None
+        shown = " to ".join(f"{bound:.0f}" if bound >= 100 else f"{bound:.3f}" for bound in interval or ()) or None
         rows.append((name, metric, entry["metrics"][metric], shown, *others, entry["n"], entry["unparsable"]))
     heads = ("task", "metric", "model", "95 %", "linear", "majority", "random", "n", "unparsable")
     print_table(heads, rows)

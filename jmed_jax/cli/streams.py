@@ -1,6 +1,7 @@
 """Reading standard input and printing results."""
 
 import sys
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -49,10 +50,15 @@ def _in_words(counts: Mapping[str, Any]) -> str:
 def print_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print rows in columns: the first to the left, numbers to the right with four digits."""
     lines = [list(header), *([_cell(value) for value in row] for row in rows)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    widths = [max(map(_width, column)) for column in zip(*lines, strict=True)]
     for first, *others in lines:
-        cells = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        print("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+        cells = [" " * (width - _width(cell)) + cell for cell, width in zip(others, widths[1:], strict=True)]
+        print("  ".join([first + " " * (widths[0] - _width(first)), *cells]).rstrip())
+
+
+def _width(text: str) -> int:
+    """Columns of a terminal: Japanese characters take two."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in text)
 
 
 def _cell(value: Any) -> str:

@@ -11,11 +11,10 @@ from markupsafe import Markup
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from jmed_jax.artifact import replacing
 from jmed_jax.errors import InputError
-from jmed_jax.page.charts import Row, finite_rows, smooth, smoothing_window
+from jmed_jax.page.charts import Row, finite_rows, set_axes, smooth, smoothing_window
 from jmed_jax.page.fonts import INSTALL, fonts_for
 from jmed_jax.page.numbers import short_count
 from jmed_jax.page.render import write_html
@@ -127,7 +126,7 @@ def _paint(axes: Axes, runs: Sequence[RunCurve], measure: str, colours: Sequence
         factor = run.bits_a_nat if measure == "bits_per_byte" else 1.0
         dashes = _DASHES[number // len(colours) % len(_DASHES)]
         _draw_run(axes, run, measure, factor, {"color": colours[number % len(colours)], "linestyle": dashes})
-    _set_axes(axes, MEASURES[measure])
+    set_axes(axes, MEASURES[measure])
 
 
 def _draw_run(axes: Axes, run: RunCurve, measure: str, factor: float, look: dict[str, Any]) -> None:
@@ -143,14 +142,3 @@ def _draw_run(axes: Axes, run: RunCurve, measure: str, factor: float, look: dict
         markersize=4,
         markerfacecolor="none",
     )
-
-
-def _set_axes(axes: Axes, label: str) -> None:
-    axes.set_xlabel("tokens seen")
-    axes.set_ylabel(label)
-    axes.set_xlim(left=0)
-    axes.grid(visible=False, axis="x")
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
-    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    axes.tick_params(length=0)

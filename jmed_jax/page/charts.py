@@ -60,8 +60,13 @@ def _draw(axes: Axes, rows: Sequence[Row]) -> None:
     some = slice(None, None, math.ceil(len(rows) / MOST_POINTS))
     axes.plot(tokens[some], [row["loss"] for row in rows][some], ".", color=POINT, markersize=3.5)
     axes.plot(tokens, smooth(rows), color=LINE, linewidth=1.8, solid_capstyle="round")
+    set_axes(axes, "loss (nats a token)")
+
+
+def set_axes(axes: Axes, label: str) -> None:
+    """Axes of a measure named `label` over the tokens seen."""
     axes.set_xlabel("tokens seen")
-    axes.set_ylabel("loss (nats a token)")
+    axes.set_ylabel(label)
     axes.set_xlim(left=0)
     axes.grid(visible=False, axis="x")
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
