@@ -68,9 +68,16 @@ def files_fingerprint(files: Sequence[Path]) -> str:
 
 
 def file_sha256(path: Path) -> str:
-    """Hex sha256 of a file."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    """Hex sha256 of a file.
+
+    Raises:
+        InputError: there is none.
+    """
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file.") from None
 
 
 def check_free(path: Path, overwrite: bool) -> None:

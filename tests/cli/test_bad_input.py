@@ -114,6 +114,13 @@ def test_an_output_that_exists(refuse: Refuse, workshop: Workshop) -> None:
         assert "exists." in refuse(*command, "--out", workshop["corpus"])
 
 
+def test_conversations_that_are_not_there(refuse: Refuse, workshop: Workshop, tmp_path: Path) -> None:
+    fit = ("pack", "--mode", "fit", "--tokenizer", workshop["tokenizer"], "--row-length", "64")
+    missing = tmp_path / "missing.jsonl"
+    assert f"{missing}: no such file" in refuse(*fit, "--conversations", missing, "--out", tmp_path / "rows")
+    assert not (tmp_path / "rows").exists()
+
+
 def test_the_wrong_kind_of_directory(refuse: Refuse, workshop: Workshop, tmp_path: Path) -> None:
     command = ("pack", "--mode", "concat", "--row-length", "64", "--out", tmp_path / "rows")
     line = refuse(*command, "--tokenizer", workshop["tokenizer"], "--corpus", workshop["dictionary"])
