@@ -49,6 +49,9 @@ class Journal:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        # What was refused before the first answer leaves nothing behind.
+        if self._path.exists() and not self._path.stat().st_size:
+            shutil.rmtree(self.directory)
         self._stream.close()
 
     def append(self, records: Sequence[Mapping[str, Any]]) -> None:

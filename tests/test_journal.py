@@ -26,6 +26,12 @@ def test_records_outlive_the_process_that_wrote_them(directory: Path) -> None:
     assert written(directory) == [{"id": 1, "text": "肺炎"}, {"id": 2, "text": "発熱"}]
 
 
+def test_a_run_that_is_refused_before_its_first_answer_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(InputError), Journal(tmp_path / "journal", SETTINGS):
+        raise InputError("no such model")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_line_that_a_kill_cut_off_is_dropped_and_the_next_one_is_whole(directory: Path) -> None:
     answers = directory / ANSWERS_FILE
     answers.write_bytes(answers.read_bytes() + b'{"id": 3, "te')

@@ -223,7 +223,9 @@ class LanguageModel:
         """
         tokenizer = self._require_tokenizer()
         if not tokenizer.has_chat(self.config.vocab_size):
-            raise InputError(f"{self.name}: not instruction-tuned, its vocabulary lacks the chat tokens.")
+            raise InputError(
+                f"{self.name}: not instruction-tuned, its vocabulary lacks the chat tokens; give it plain texts (--plain)."
+            )
         return tokenizer.encode_chat(conversation, add_generation_prompt=True)
 
     def _require_tokenizer(self) -> TextTokenizer:

@@ -101,10 +101,8 @@ def theirs(directory: Path) -> "HFLM":
     )
 
 
-@pytest.fixture(scope="module")
-def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def write_tasks(folder: Path) -> None:
     """Three tasks over a file on this disk."""
-    folder = tmp_path_factory.mktemp("tasks")
     rows = [{"text": text, "label": number % 3} for number, text in enumerate(TEXTS)]
     (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     for name, task in TASKS.items():
@@ -112,6 +110,12 @@ def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
         complete = {"task": f"jmed_{name}", "test_split": "test", **data, **task}
         # JSON is YAML.
         (folder / f"{name}.yaml").write_text(json.dumps(complete, ensure_ascii=False), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("tasks")
+    write_tasks(folder)
     return folder
 
 
