@@ -224,7 +224,8 @@ class LanguageModel:
         tokenizer = self._require_tokenizer()
         if not tokenizer.has_chat(self.config.vocab_size):
             raise InputError(
-                f"{self.name}: not instruction-tuned, its vocabulary lacks the chat tokens; give it plain texts (--plain)."
+                f"{self.name}: not instruction-tuned, its vocabulary lacks the chat tokens. `jmed generate` and "
+                "`jmed evaluate run --plain` give it plain texts."
             )
         return tokenizer.encode_chat(conversation, add_generation_prompt=True)
 
