@@ -27,31 +27,11 @@ import numpy as np
 from flax import nnx
 from timing import in_own_process, median_ratio, save, take_turns
 
-from jmed_jax.config import ModelConfig
 from jmed_jax.convert import huggingface
 from jmed_jax.language_model import export_hf
 from jmed_jax.models.decoder import abstract_parameters
+from jmed_jax.models.qwen2 import qwen2
 from jmed_jax.train.import_run import import_run
-
-QWEN2_0_5B = ModelConfig(
-    vocab_size=151_936,
-    num_layers=24,
-    hidden_size=896,
-    mlp_size=4864,
-    num_heads=14,
-    num_kv_heads=2,
-    head_dim=64,
-    context_length=32_768,
-    gated_mlp=True,
-    qkv_bias=True,
-    tie_embeddings=True,
-    scale_embeddings=False,
-    norm_eps=1e-6,
-    rope_theta=1e6,
-    attention_dropout=0.0,
-    residual_dropout=0.0,
-)
-"""As published, 0.5 B parameters."""
 
 
 def main() -> None:
@@ -106,10 +86,10 @@ def write_model(out: Path) -> Path:
 
     out.mkdir()
     numbers = np.random.default_rng(0).standard_normal(2**20, np.float32) * np.float32(0.02)
-    abstract = nnx.to_pure_dict(abstract_parameters(QWEN2_0_5B)[1])
+    abstract = nnx.to_pure_dict(abstract_parameters(qwen2("0.5B"))[1])
     # The same million numbers over and over: random ones for all would take longer than what is measured.
     parameters = jax.tree.map(lambda a: np.resize(numbers.astype(ml_dtypes.bfloat16), a.shape), abstract)
-    huggingface.write_weights(out, QWEN2_0_5B, parameters, token_ids={"eos_token_id": 1}, dtype="bfloat16")
+    huggingface.write_weights(out, qwen2("0.5B"), parameters, token_ids={"eos_token_id": 1}, dtype="bfloat16")
     alphabet = tokenizers.pre_tokenizers.ByteLevel.alphabet()
     trainer = tokenizers.trainers.BpeTrainer(
         special_tokens=["<|endoftext|>", "<|im_end|>"], initial_alphabet=alphabet, show_progress=False

@@ -18,7 +18,7 @@ from flax import nnx
 from jax import Array
 
 from jmed_jax.errors import InputError
-from jmed_jax.models.attention import NEGATIVE, reference_attention
+from jmed_jax.models.attention import NEGATIVE, reference_attention, visible
 from jmed_jax.models.decoder import abstract_parameters
 from jmed_jax.models.rope import Rope
 
@@ -125,11 +125,7 @@ def attention_weights(q_BTNH: Array, k_BSKH: Array, segment_ids_BT: Array | None
     K = k_BSKH.shape[2]
     q_BTKGH = q_BTNH.reshape(B, T, K, N // K, H)
     scores_BKGTS = jnp.einsum("BTKGH,BSKH->BKGTS", q_BTKGH, k_BSKH, preferred_element_type=jnp.float32) * H**-0.5
-    positions = jnp.arange(T)
-    visible_BTS = (positions[:, None] >= positions[None])[None]
-    if segment_ids_BT is not None:
-        visible_BTS = visible_BTS & (segment_ids_BT[:, :, None] == segment_ids_BT[:, None, :])
-    scores_BKGTS = scores_BKGTS + jnp.where(visible_BTS, 0.0, NEGATIVE)[:, None, None]
+    scores_BKGTS = scores_BKGTS + jnp.where(visible(0, T, segment_ids_BT), 0.0, NEGATIVE)[:, None, None]
     return jax.nn.softmax(scores_BKGTS).reshape(B, N, T, -1)
 
 

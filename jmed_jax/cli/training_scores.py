@@ -11,9 +11,8 @@ from typing import Any
 from jmed_jax.config import ExperimentConfig
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.evaluations import SCORES
-from jmed_jax.evaluate.plan import Options
-from jmed_jax.evaluate.run import run_tasks
-from jmed_jax.evaluate.tasks import get_task
+from jmed_jax.evaluate.plan import Options, plan_tasks
+from jmed_jax.evaluate.run import run_plans
 from jmed_jax.language_model import LanguageModel
 from jmed_jax.language_model.backend import OurModel
 from jmed_jax.tokenizer.load import load_tokenizer
@@ -37,11 +36,10 @@ class TrainingScores:
         self.config = config.model
         self.tokens_per_step = config.tokens_per_step
         self.run = run
-        self.tasks = tasks
         self.data = data
-        self.limit = limit
-        for task in map(get_task, tasks):
-            task.read_gold([task.gold_path(data)])
+        self.options = Options(limit=limit)
+        # Once for all checkpoints: prompts and, when they are first asked for, baselines.
+        self.plans = plan_tasks(tasks, data, self.options)
         rows, _, _ = open_training_rows(config)
         tokenizer = load_tokenizer(rows.path / TOKENIZER)
         needed = tokenizer.vocab_size
@@ -56,9 +54,9 @@ class TrainingScores:
     def __call__(self, parameters: Any, step: int) -> list[Score]:
         name = f"{self.run.name} step {step}"
         model = LanguageModel(self.config, parameters, load_tokenizer(self.run / TOKENIZER), name)
-        evaluation = run_tasks(
+        evaluation = run_plans(
             OurModel(model),
-            self.tasks,
+            self.plans,
             self.data,
             self.run / EVALUATIONS / f"step-{step}",
             model_info={
@@ -67,7 +65,7 @@ class TrainingScores:
                 "step": step,
                 "tokens": step * self.tokens_per_step,
             },
-            options=Options(limit=self.limit),
+            options=self.options,
             overwrite=True,
         )
         scores = json.loads((evaluation.path / SCORES).read_text(encoding="utf-8"))["tasks"]

@@ -4,11 +4,13 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from jmed_jax.backends.protocol import Prompt
 from jmed_jax.errors import InputError
+from jmed_jax.evaluate.baselines import baseline_scores
 from jmed_jax.evaluate.exams.question import Language
 from jmed_jax.evaluate.gold import read_sources
 from jmed_jax.evaluate.prompts import Conversation, plain_answer, plain_text
@@ -16,7 +18,7 @@ from jmed_jax.evaluate.protocols.jmed_llm import TRAIN
 from jmed_jax.evaluate.protocols.loglikelihood import LikelihoodTask
 from jmed_jax.evaluate.protocols.multiple_choice import MultipleChoiceTask, rotations
 from jmed_jax.evaluate.questions import Question
-from jmed_jax.evaluate.task import Task
+from jmed_jax.evaluate.task import Metrics, Task
 from jmed_jax.evaluate.tasks import get_task
 
 MAX_CHARACTERS: dict[Language, int] = {"ja": 1024, "en": 2048}
@@ -102,6 +104,11 @@ class Plan:
     train: Sequence[Question]
     trained_on: frozenset[str]
     plain: bool
+
+    @cached_property
+    def baselines(self) -> dict[str, Metrics]:
+        """What answers that have not read the question, and a linear model, reach; fitted once a plan."""
+        return baseline_scores(self.task, self.questions, self.train)
 
     @property
     def prompt_sha256(self) -> str:

@@ -10,7 +10,6 @@ import numpy as np
 
 from jmed_jax.backends.protocol import Backend
 from jmed_jax.evaluate.answers import Answer, Answers
-from jmed_jax.evaluate.baselines import baseline_scores
 from jmed_jax.evaluate.exams.question import MultipleChoiceQuestion
 from jmed_jax.evaluate.intervals import bootstrap
 from jmed_jax.evaluate.plan import BEYOND_LIMIT, Plan
@@ -90,7 +89,6 @@ def entry_of(plan: Plan, read: Sequence[Read], rows: RowScores, answers: Answers
     predictions = [answer.prediction for answer in read]
     scored = metrics(rows)
     own = [answers[task.name, asked.id] for asked in plan.asked]
-    baselines = baseline_scores(task, plan.questions, plan.train)
     return {
         "protocol": task.protocol,
         "language": task.language,
@@ -103,7 +101,7 @@ def entry_of(plan: Plan, read: Sequence[Read], rows: RowScores, answers: Answers
         "truncated_prompts": sum(answer.overlong for answer in own),
         "left_out": plan.left_out,
         "groups": task.score_groups(plan.questions, rows),
-        "baselines": {name: _without_count(baseline) for name, baseline in baselines.items()},
+        "baselines": {name: _without_count(baseline) for name, baseline in plan.baselines.items()},
         **({"clean": _clean(plan, rows)} if plan.train_path else {}),
         **({"rotations": _rotations(plan, predictions)} if plan.clusters else {}),
         **rows.to_entry(),

@@ -55,8 +55,39 @@ def run_tasks(
             `answers.collect`.
     """
     options = options or Options()
+    return run_plans(
+        backend,
+        plan_tasks(tasks, data, options),
+        data,
+        out,
+        model_info=model_info,
+        options=options,
+        identity=identity,
+        judge=judge,
+        leave_unanswered=leave_unanswered,
+        overwrite=overwrite,
+    )
+
+
+def run_plans(
+    backend: Backend,
+    plans: Sequence[Plan],
+    data: Path,
+    out: Path,
+    *,
+    model_info: Mapping[str, Any],
+    options: Options,
+    identity: str | None = None,
+    judge: Backend | None = None,
+    leave_unanswered: bool = False,
+    overwrite: bool = False,
+) -> artifact.Artifact:
+    """As `run_tasks`, of what was planned with `options`: for several models, one after the other.
+
+    Raises:
+        InputError: as `run_tasks`, once the tasks are planned.
+    """
     artifact.check_free(out, overwrite)
-    plans = plan_tasks(tasks, data, options)
     if isinstance(backend, Replay):
         backend.check_ids({plan.task.name: plan.gold_ids for plan in plans})
     for line in filter(None, map(left_out_in_words, plans)):

@@ -19,7 +19,6 @@ from jmed_jax.generate.sampling import GREEDY, Sampling
 from jmed_jax.generate.session import SHRINK, End, Model, Request, Session, warm_up
 from jmed_jax.generate.stream import Decode, TextStream
 from jmed_jax.parallel.mesh import BATCH_AXES
-from jmed_jax.progress import track
 
 CACHE_TOKENS = 32_768
 """Of all rows of a batch; longer prompts go in smaller batches."""
@@ -86,20 +85,13 @@ class Generator:
         *,
         max_new_tokens: int,
         sampling: Sampling = GREEDY,
-        progress: str | None = None,
     ) -> list[list[int]]:
         """Continuations, without the token that ended them, in the order of the prompts.
-
-        Args:
-            progress: label of a progress display on standard error; None shows nothing.
 
         Raises:
             InputError: as `answers`.
         """
-        found = self.answers(prompts, max_new_tokens=max_new_tokens, sampling=sampling)
-        if progress:
-            found = track(found, progress, total=len(prompts), unit="answers")
-        by_index = dict(found)
+        by_index = dict(self.answers(prompts, max_new_tokens=max_new_tokens, sampling=sampling))
         return [by_index[index].ids for index in range(len(prompts))]
 
     def answers(

@@ -77,7 +77,7 @@ def reference_attention(
 ) -> Array:
     """`CausalAttention` with the whole mask in one piece: what the faster ones are measured by."""
     T = q_BTNH.shape[1]
-    mask_BTS = _mask(0, T, segment_ids_BT)
+    mask_BTS = visible(0, T, segment_ids_BT)
     return attend(q_BTNH, k_BTKH, v_BTKH, mask_BTS, dropout_rate=dropout_rate, dropout_key=dropout_key)
 
 
@@ -102,7 +102,7 @@ def causal_attention(
                 q_BNTH[:, :, start:end],
                 k_BKTH[:, :, :end],
                 v_BKTH[:, :, :end],
-                _mask(start, end, segment_ids_BT),
+                visible(start, end, segment_ids_BT),
                 dropout_rate,
                 None if dropout_key is None else jax.random.fold_in(dropout_key, index),
             )
@@ -115,7 +115,7 @@ def _scaled(q_BTNH: Array) -> Array:
     return q_BTNH * q_BTNH.shape[-1] ** -0.5
 
 
-def _mask(start: int, end: int, segment_ids_BT: Array | None) -> Array:
+def visible(start: int, end: int, segment_ids_BT: Array | None) -> Array:
     """What the queries from `start` to `end` may see of the keys up to `end`, [B or 1, end − start, end]."""
     mask_BTS = (jnp.arange(start, end)[:, None] >= jnp.arange(end)[None])[None]
     if segment_ids_BT is None:
