@@ -26,6 +26,9 @@ NUL_BYTES = "NUL bytes"
 SURROGATES = re.compile("[\ud800-\udfff]")
 BROKEN_COMPRESSION = (EOFError, gzip.BadGzipFile, zlib.error, zstandard.ZstdError)
 
+SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+"""How the names of JSON Lines files end."""
+
 Report = Callable[[str, int], None]
 """Is told of every fault: its kind, a short phrase, and the number of the line or record, from 1."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from jmed_jax import artifact
-from jmed_jax.artifact import Artifact, create, open_artifact, replacing
+from jmed_jax.artifact import Artifact, create, open_artifact, replacing, visible_files
 from jmed_jax.errors import InputError
 
 
@@ -124,6 +124,15 @@ def test_replacing_a_file_is_all_or_nothing(tmp_path: Path) -> None:
         raise ValueError("no")
     assert path.read_text() == "old"
     assert [entry.name for entry in path.parent.iterdir()] == ["scores.json"]
+
+
+def test_what_a_kill_or_a_file_manager_leaves_is_not_read(tmp_path: Path) -> None:
+    for name in ("b.jsonl", "below/a.jsonl", "._b.jsonl", ".ipynb_checkpoints/b.jsonl"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    with replacing(tmp_path / "c.jsonl") as temporary:
+        temporary.touch()
+        assert visible_files(tmp_path, "*.jsonl") == [tmp_path / "b.jsonl", tmp_path / "below/a.jsonl"]
 
 
 def test_overwrite_replaces_only_what_we_made(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jmed_jax.artifact import visible_files
 from jmed_jax.corpus.characters import code_points, japanese, letter_values, prefix_sums, run_hashes
 from jmed_jax.errors import InputError
-from jmed_jax.jsonl import read_jsonl
+from jmed_jax.jsonl import SUFFIXES, read_jsonl
 from jmed_jax.tokenizer.clean import clean
 
 Hashes = NDArray[np.uint64]
@@ -30,7 +31,6 @@ TEMPLATE_ROWS = 10
 """A span that stands in so many rows of a file is a template, in all files. Questions on one case are fewer: two or
 three in an examination, five on one report in CRADE, eight on one tweet in SMDIS."""
 
-_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 _CHUNK = 1 << 14
 
 
@@ -156,7 +156,7 @@ def _list_files(paths: Sequence[Path]) -> dict[Path, str]:
     files: dict[Path, str] = {}
     for path in paths:
         if path.is_dir():
-            inside = sorted(file for file in path.rglob("*.jsonl*") if file.name.endswith(_SUFFIXES))
+            inside = [file for file in visible_files(path) if file.name.endswith(SUFFIXES)]
             files |= {file.resolve(): f"{path.name}/{file.relative_to(path).as_posix()}" for file in inside}
         elif path.exists():
             files[path.resolve()] = path.name

@@ -11,6 +11,7 @@ from typing import Any
 from datatrove.pipeline.base import PipelineStep
 
 from jmed_jax import artifact
+from jmed_jax.artifact import visible_files
 from jmed_jax.corpus.config import CorpusConfig
 from jmed_jax.corpus.documents import REPORT_FILE, SHARD_PREFIX
 from jmed_jax.corpus.filters import Filter
@@ -76,7 +77,7 @@ class Finish(PipelineStep):
             draft.counts.update(_counts(records))
 
     def _files(self, suffix: str) -> list[Path]:
-        return sorted(self.records.glob("*" + suffix))
+        return visible_files(self.records, "*" + suffix)
 
     def _merge_records(self) -> Records:
         records = Records()

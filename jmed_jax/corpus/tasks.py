@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from jmed_jax import __version__
+from jmed_jax.artifact import visible_files
 from jmed_jax.corpus.config import CorpusConfig, SourceConfig
 from jmed_jax.corpus.sources import list_source_files
 from jmed_jax.errors import InputError
@@ -73,7 +74,7 @@ def build_settings(
     missing = [path for path in evaluation_sets if not path.exists()]
     if missing:
         raise InputError(f"{missing[0]}: no such evaluation set.")
-    questions = [file for path in evaluation_sets for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    questions = [file for path in evaluation_sets for file in (visible_files(path) if path.is_dir() else [path])]
     files = [path for task in tasks for _, path in task] + questions
     states = [[str(path), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
     return {"package": __version__, "config": asdict(config), "rules": dict(rules), "files": states}

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from jmed_jax.artifact import visible_files
 from jmed_jax.corpus.decontaminate import TEMPLATE_ROWS, Hashes, spans, strings_in
 from jmed_jax.corpus.documents import iter_documents
 from jmed_jax.corpus.sources import iter_texts
@@ -21,14 +22,13 @@ from jmed_jax.data.rows import open_rows
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.questions import ChoiceQuestion, ExtractionQuestion, Question
 from jmed_jax.evaluate.tasks import TASKS, get_task
-from jmed_jax.jsonl import read_jsonl
+from jmed_jax.jsonl import SUFFIXES, read_jsonl
 from jmed_jax.tokenizer.clean import clean
 from jmed_jax.tokenizer.load import load_tokenizer
 
 N_GRAM = 30
 """Kana and kanji that must be in common; three Latin letters count as one. As `jmed corpus build` takes by default."""
 EXAMPLES = 5
-_JSON_LINES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
 _EMPTY = np.zeros(0, np.uint64)
 
 Text = tuple[str, str]
@@ -184,10 +184,10 @@ def file_texts(paths: Sequence[Path]) -> Iterator[Text]:
         InputError: a path is missing, or a file is damaged or of an unknown kind.
     """
     for path in paths:
-        inside = sorted(file for file in path.rglob("*.jsonl*") if file.name.endswith(_JSON_LINES))
+        inside = [file for file in visible_files(path) if file.name.endswith(SUFFIXES)]
         files = inside if path.is_dir() and inside else [path]
         for file in files:
-            if file.name.endswith(_JSON_LINES):
+            if file.name.endswith(SUFFIXES):
                 for line, row in read_jsonl(file):
                     yield from ((f"{file.name}:{line}", clean(text)) for text in strings_in(row))
             else:

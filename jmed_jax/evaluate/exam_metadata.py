@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from jmed_jax.artifact import visible_files
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.exam_answers import relax
 from jmed_jax.evaluate.exams.question import MultipleChoiceQuestion
@@ -50,7 +51,7 @@ def read_metadata(task: str, data: Path) -> dict[str, ExamMetadata]:
     """
     if task not in TASKS or not (data / DIRECTORY).is_dir():
         return {}
-    files = sorted((data / DIRECTORY).glob("*.jsonl*"))
+    files = visible_files(data / DIRECTORY, "*.jsonl*")
     return {
         field(row, "problem_id", str, path, line): _metadata(row, path, line)
         for path in files

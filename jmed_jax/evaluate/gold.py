@@ -13,11 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from jmed_jax.artifact import visible_files
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.exam_answers import Answer, fill_boxes
 from jmed_jax.evaluate.questions import ChoiceQuestion, ExamQuestion, ExtractionQuestion, Question
 from jmed_jax.evaluate.scores import CHOICE_LETTERS, parse_string_list
-from jmed_jax.jsonl import field, read_jsonl, read_lines
+from jmed_jax.jsonl import SUFFIXES, field, read_jsonl, read_lines
 
 # What the training rows say of themselves: the report, question or sentence is also in the test sets.
 _OVERLAP_FIELDS = ("doc_in_test", "same_question_in_test", "sentence_in_test", "sentence_near_test")
@@ -111,8 +112,8 @@ def _exam_files(path: Path) -> list[Path]:
     root = path / "ja" if (path / "ja").is_dir() else path
     files = [
         file
-        for file in sorted([*root.rglob("*.jsonl"), *root.rglob("*.jsonl.gz")])
-        if not re.search("metadata|translate", str(file.relative_to(root)))
+        for file in visible_files(root)
+        if file.name.endswith(SUFFIXES) and not re.search("metadata|translate", str(file.relative_to(root)))
     ]
     if not files:
         raise InputError(f"{path}: no examination files (YEAR.jsonl or NNN-X.jsonl) in this directory.")

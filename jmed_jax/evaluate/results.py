@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from jmed_jax.artifact import visible_files
 from jmed_jax.backends.protocol import Backend
 from jmed_jax.evaluate.answers import Answer, Answers
 from jmed_jax.evaluate.exams.question import MultipleChoiceQuestion
@@ -175,4 +176,4 @@ def left_out_in_words(plan: Plan) -> str:
 
 def gold_files(path: Path) -> list[Path]:
     """The files that gold rows were read from."""
-    return sorted(path.rglob("*.jsonl*")) if path.is_dir() else [path]
+    return visible_files(path, "*.jsonl*") if path.is_dir() else [path]

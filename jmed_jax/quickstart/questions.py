@@ -15,6 +15,7 @@ from pathlib import Path
 from random import Random
 from typing import Literal
 
+from jmed_jax.artifact import visible_files
 from jmed_jax.corpus.synthetic.disease_questions import DiseaseQuestions
 from jmed_jax.corpus.synthetic.exercises import Exercise
 from jmed_jax.corpus.synthetic.facts import read_facts
@@ -160,7 +161,7 @@ def write_held_out(style: Style, data: Path, out: Path, *, side: Side = "test") 
 
 def _years(data: Path) -> list[Path]:
     folder = data / EXAMS
-    return sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
+    return visible_files(folder, "*.jsonl") if folder.is_dir() else []
 
 
 def write_training(style: Style, data: Path, out: Path, held_out: Path, *, exams: int) -> list[Path]:

@@ -309,6 +309,27 @@ def test_a_killed_worker_is_named_as_what_it_is() -> None:
         pool.submit(os.kill, pool.submit(os.getpid).result(), signal.SIGKILL).result()
 
 
+def test_a_record_that_was_being_written_when_the_build_was_killed_is_not_read(
+    raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from jmed_jax.corpus import pipeline
+
+    def be_killed(self: Any, *_: Any) -> None:
+        # What `replacing` leaves, whole or not, when its process ends without a word.
+        record = next(self.records.glob("[0-9]*.record.json"))
+        record.with_name(f".partial-0123456789ab.{record.name}").write_bytes(record.read_bytes())
+        record.with_name(f".partial-ba9876543210.{record.name}").touch()
+        raise OSError("stopped")
+
+    config = CorpusConfig("c", plain_sources([raw]))
+    expected = build_corpus(config, tmp_path / "expected").fingerprint
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline.Finish, "run", be_killed)
+        with pytest.raises(OSError, match="stopped"):
+            build_corpus(config, tmp_path / "corpus")
+    assert build_corpus(config, tmp_path / "corpus").fingerprint == expected
+
+
 def test_changed_sources_are_not_mixed_with_an_unfinished_build(
     raw: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import takewhile
 from pathlib import Path
 
+from jmed_jax.artifact import visible_files
 from jmed_jax.corpus.config import Format, SourceConfig
 from jmed_jax.errors import InputError
 from jmed_jax.jsonl import without_surrogates
@@ -126,8 +127,8 @@ def _directory(path: Path, kind: Format) -> list[Path]:
 
 
 def _files_below(path: Path, kind: Format) -> list[Path]:
-    below = path.rglob("*") if kind == "files" else path.iterdir()
-    return [file for file in below if _recognised(file.name, kind) and file.is_file()]
+    below = visible_files(path) if kind == "files" else [file for file in path.iterdir() if file.is_file()]
+    return [file for file in below if _recognised(file.name, kind) and not file.name.startswith(".")]
 
 
 def _recognised(name: str, kind: Format) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 
+from jmed_jax.artifact import visible_files
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.exams import sets
 from jmed_jax.evaluate.exams.question import Language, MultipleChoiceQuestion, QuestionSet
-
-_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+from jmed_jax.jsonl import SUFFIXES
 
 
 @cache
@@ -57,11 +57,11 @@ def iter_files(path: Path) -> list[Path]:
         return [path]
     files = [
         file
-        for file in sorted(path.rglob("*"))
-        if file.name.endswith(_SUFFIXES) and not _is_beside_questions(file.relative_to(path))
+        for file in visible_files(path)
+        if file.name.endswith(SUFFIXES) and not _is_beside_questions(file.relative_to(path))
     ]
     if not files:
-        raise InputError(f"{path}: no files of questions ({', '.join(_SUFFIXES)}) in this directory.")
+        raise InputError(f"{path}: no files of questions ({', '.join(SUFFIXES)}) in this directory.")
     return files
 
 
