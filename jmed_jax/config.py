@@ -245,6 +245,9 @@ class TrainConfig:
     """Of activations and products; parameters and optimiser state are float32."""
     neftune_alpha: float = 0.0
     """Uniform noise of magnitude alpha / sqrt(L·d) on the embeddings (arXiv 2310.05914); 0 is off."""
+    length_normalization: float = 0.0
+    """Every target of a conversation weighs 1 / (their number ** this): at 0 all tokens count alike, at 1 all
+    conversations, so that an answer of one letter is not drowned by lists of thirty tokens."""
     loss_chunk: int = 1024
     """Tokens of one device whose logits exist at one time."""
     remat: Literal["none", "dots", "attention", "full"] = "none"
@@ -291,6 +294,10 @@ class TrainConfig:
         for name in ("statistics_every", "spike_threshold", "max_rewinds", "hang_timeout_s"):
             _require(getattr(self, name) >= 0, f"train.{name} must not be negative, not {getattr(self, name)}.")
         _require(self.spike_window >= 8, f"train.spike_window must be at least 8, not {self.spike_window}.")
+        _require(
+            0 <= self.length_normalization <= 1,
+            f"train.length_normalization must be between 0 and 1, not {self.length_normalization}.",
+        )
         _require(self.neftune_alpha >= 0, f"train.neftune_alpha must not be negative, not {self.neftune_alpha}.")
         _require(self.validate_every >= 0, f"train.validate_every must not be negative, not {self.validate_every}.")
 

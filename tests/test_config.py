@@ -35,6 +35,7 @@ BASE = tiny.experiment()
         (MeshConfig(), {"data": 0}, "mesh.data must be positive or -1"),
         (MeshConfig(), {"tensor": 0}, "mesh.tensor must be positive"),
         (TrainConfig(), {"steps": 0}, "train.steps must be positive"),
+        (TrainConfig(), {"length_normalization": 2.0}, "train.length_normalization must be between 0 and 1"),
         (TrainConfig(), {"neftune_alpha": -1.0}, "train.neftune_alpha must not be negative"),
         (BASE, {"optimizer": OptimizerConfig(warmup_steps=7)}, r"warmup_steps \(7\) exceeds train.steps \(6\)"),
     ],

@@ -57,11 +57,12 @@ def _with_cue(paragraph: str, cue: str) -> str:
     return f"{paragraph}\n{cue}" if cue and not paragraph.endswith(cue) else paragraph
 
 
-def load_prompts(path: Path | None = None, names: Sequence[str] | None = None) -> Prompts:
+def load_prompts(path: Path | None = None, names: Sequence[str] | None = None, task: str = "") -> Prompts:
     """Read a prompt file: {name: {"system", "user"}} with the names of the package's own; None reads that one.
 
     Args:
         names: those that are needed; all if None.
+        task: whose own wording, where the file has an entry of that name, takes the place of each of them.
 
     Raises:
         InputError: not such a file, a name is missing, or a template has a field that does not exist.
@@ -70,12 +71,13 @@ def load_prompts(path: Path | None = None, names: Sequence[str] | None = None) -
     entries = read_prompt_file(path)
     prompts = {}
     for name in names or read_prompt_file(DEFAULT_PROMPTS):
+        found = task if task in entries else name
         try:
-            prompts[name] = Prompt(system=str(entries[name]["system"]), user=str(entries[name]["user"]))
+            prompts[name] = Prompt(system=str(entries[found]["system"]), user=str(entries[found]["user"]))
             prompts[name].messages(question="", options="")
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise InputError(
-                f'{path}: prompt "{name}" needs "system" and "user" texts; fields of "user" are {{question}}, '
+                f'{path}: prompt "{found}" needs "system" and "user" texts; fields of "user" are {{question}}, '
                 f"{{options}} and {{count}} ({error!r})."
             ) from error
     return prompts

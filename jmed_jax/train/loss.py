@@ -16,10 +16,12 @@ from jmed_jax.parallel.mesh import BATCH_AXES
 
 
 class LossSums(NamedTuple):
-    """Sums, not means: whoever holds all passes and devices divides once by the number of valid tokens."""
+    """Sums, not means: whoever holds all passes and devices divides once by the weight of the targets."""
 
     loss: Array
     """Sum of −log p over the targets, nats, float32."""
+    weight: Array
+    """Sum of the targets' weights, float32: their number, unless long conversations weigh less."""
     tokens: Array
     """Number of targets, float32."""
 
@@ -29,6 +31,21 @@ def next_token_targets(tokens_BT: Array, loss_mask_BT: Array) -> tuple[Array, Ar
     targets_BT = jnp.roll(tokens_BT, -1, axis=1)
     weights_BT = jnp.roll(loss_mask_BT, -1, axis=1).at[:, -1].set(False)
     return targets_BT, weights_BT.astype(jnp.float32)
+
+
+def normalize_by_length(weights_BT: Array, segment_ids_BT: Array, power: float) -> Array:
+    """Weights [B, T] of `next_token_targets`, divided by the number of targets of their segment to the `power`.
+
+    Args:
+        segment_ids_BT: of the tokens, numbered from 1 and fewer than T in a row; that of a target counts, not that of
+            the position before, which predicts it.
+    """
+
+    def counts_of_row(weights_T: Array, segment_ids_T: Array) -> Array:
+        counts_S = jax.ops.segment_sum(weights_T, segment_ids_T, num_segments=weights_T.shape[0] + 1)
+        return jnp.maximum(counts_S[segment_ids_T], 1.0)
+
+    return weights_BT / jax.vmap(counts_of_row)(weights_BT, jnp.roll(segment_ids_BT, -1, axis=1)) ** power
 
 
 def chunked_cross_entropy(
@@ -53,7 +70,7 @@ def chunked_cross_entropy(
         # Only tensor parallelism: no rows to share out, and XLA refuses a sum over axes of one device.
         mesh = None
     total = _summed_cross_entropy(x_BTD, kernel_DV, targets_BT, weights_BT, chunk_tokens, mesh)
-    return LossSums(total, jnp.sum(weights_BT))
+    return LossSums(total, jnp.sum(weights_BT), jnp.sum((weights_BT > 0).astype(jnp.float32)))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(4, 5))

@@ -22,7 +22,7 @@ from jmed_jax.models.decoder import Decoder, abstract_parameters, initialize_par
 from jmed_jax.models.lora import attach, detach, initialize_adapter, merge
 from jmed_jax.parallel import sharding
 from jmed_jax.parallel.mesh import BATCH_AXES
-from jmed_jax.train.loss import LossSums, chunked_cross_entropy, next_token_targets
+from jmed_jax.train.loss import LossSums, chunked_cross_entropy, next_token_targets, normalize_by_length
 from jmed_jax.train.optimizer import learning_rate, make_optimizer, updates_applied
 
 Parameters = Any
@@ -46,7 +46,7 @@ class StepMetrics(NamedTuple):
     """A few numbers of one step, left on the device until the host asks."""
 
     loss: Any
-    """Mean over the step's targets, nats."""
+    """Mean over the step's targets, by their weights, nats."""
     tokens: Any
     """Targets in the step."""
     gradient_norm: Any
@@ -96,6 +96,8 @@ def loss_sums(
         unroll=_unrolls(config, mesh),
     )
     targets_BT, weights_BT = next_token_targets(batch.tokens, batch.loss_mask)
+    if config.train.length_normalization > 0:
+        weights_BT = normalize_by_length(weights_BT, batch.segment_ids, config.train.length_normalization)
     return chunked_cross_entropy(x_BTD, decoder.output_kernel(), targets_BT, weights_BT, config.train.loss_chunk, mesh)
 
 
@@ -130,7 +132,7 @@ def accumulate_gradients(
 ) -> tuple[LossSums, Parameters]:
     """Sums of loss and its mean gradient over all passes of the batch [A, B, T].
 
-    Gradients are summed and divided once by the number of targets of the whole step: a mean a pass would weigh tokens
+    Gradients are summed and divided once by the weight of the whole step's targets: a mean a pass would weigh tokens
     of short answers more than those of long ones.
 
     Args:
@@ -155,10 +157,15 @@ def accumulate_gradients(
         (_, sums), gradients = gradient_of(parameters, jax.tree.map(lambda a: a[0], batch), jnp.zeros((), jnp.int32))
     else:
         zero = jnp.zeros((), jnp.float32)
-        start = (LossSums(zero, zero), jax.tree.map(jnp.zeros_like, parameters))
+        start = (LossSums(zero, zero, zero), jax.tree.map(jnp.zeros_like, parameters))
         (sums, gradients), _ = jax.lax.scan(add_pass, start, (batch, jnp.arange(passes)))
-    count = jnp.maximum(sums.tokens, 1.0)
-    return sums, jax.tree.map(lambda g: g / count, gradients)
+    weight = _divisor(sums)
+    return sums, jax.tree.map(lambda g: g / weight, gradients)
+
+
+def _divisor(sums: LossSums) -> Array:
+    """The weight of a step's targets; of a step that has none, whose loss is 0, 1."""
+    return jnp.where(sums.weight > 0, sums.weight, 1.0)
 
 
 def parameter_norms(tree: Parameters) -> Array:
@@ -283,7 +290,7 @@ class Trainer:
             attention=self.attention,
         )
         gradients = jax.lax.with_sharding_constraint(gradients, self.gradient_shardings)
-        loss = sums.loss / jnp.maximum(sums.tokens, 1.0)
+        loss = sums.loss / _divisor(sums)
         gradient_norm = optax.tree.norm(gradients)
         # One number that is not finite, or squares that overflow, make the norm so: no pass of its own.
         finite = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)

@@ -69,12 +69,12 @@ class Validation:
         Bits a byte by the mean bytes a target of all validation rows.
         """
         zero = jnp.zeros((), jnp.float32)
-        total = LossSums(zero, zero)
+        total = LossSums(zero, zero, zero)
         for batch in self._batches():
             total = jax.tree.map(jnp.add, total, self._sums(parameters, frozen, self.trainer.place(batch)))
             # One pass at a time: the CPU devices of a process wait for each other for ever where programs overlap.
             jax.block_until_ready(total)
-        loss_sum, targets = (float(value) for value in jax.device_get(total))
+        loss_sum, _, targets = (float(value) for value in jax.device_get(total))
         loss = loss_sum / max(targets, 1.0)
         bits_per_byte = loss / math.log(2) / self.bytes_per_target
         return {"loss": loss, "bits_per_byte": bits_per_byte, "targets": targets, "rows": len(self.indices)}
@@ -103,10 +103,10 @@ def _stack(records: list[bytes], size: int, row_format: RowFormat) -> Batch:
 
 
 def without_noise(config: ExperimentConfig) -> ExperimentConfig:
-    """The same experiment without dropout and NEFTune."""
+    """The same experiment without dropout and NEFTune, every target counting alike."""
     return replace(
         config,
         model=replace(config.model, attention_dropout=0.0, residual_dropout=0.0),
         lora=replace(config.lora, dropout=0.0),
-        train=replace(config.train, neftune_alpha=0.0),
+        train=replace(config.train, neftune_alpha=0.0, length_normalization=0.0),
     )

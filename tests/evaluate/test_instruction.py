@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,18 @@ def test_the_prompt_is_the_evaluations_own_and_the_answer_is_the_assistants() ->
     assert conversation["task"] == "jmed_llm.smdis"
     assert conversation["messages"][:2] == task.messages(choice(), prompts)
     assert conversation["messages"][2] == {"role": "assistant", "content": "B"}
+
+
+def test_a_tasks_own_wording_in_a_prompt_file_wins_over_that_of_its_kind(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.json"
+    wording = {"jmed_llm.choice": "選ぶ: {question}", "jmed_llm.smdis": "{question}"}
+    file.write_text(json.dumps({name: {"system": "", "user": user} for name, user in wording.items()}))
+
+    def asked(task: str) -> str:
+        chosen = get_task(task)
+        return chosen.messages(choice(), chosen.load_wording(file))[1]["content"]
+
+    assert asked("jmed_llm.crade") == "選ぶ: " + asked("jmed_llm.smdis")
 
 
 def test_rows_keep_their_order_and_extraction_answers_are_printed_lists(data: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from jax import Array
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from jmed_jax.parallel.mesh import AXES, BATCH_AXES
-from jmed_jax.train.loss import chunked_cross_entropy, next_token_targets
+from jmed_jax.train.loss import chunked_cross_entropy, next_token_targets, normalize_by_length
 
 B, T, D, V = 3, 10, 8, 17
 
@@ -47,7 +47,16 @@ def test_chunks_give_the_value_and_gradients_of_the_plain_loss(chunk_tokens: int
 @pytest.mark.parametrize("target_share", [0.0, 0.3, 1.0])
 def test_targets_are_counted(target_share: float) -> None:
     *arrays, weights_BT = inputs(target_share)
-    assert chunked_cross_entropy(*arrays, weights_BT, 7).tokens == weights_BT.sum()
+    sums = chunked_cross_entropy(*arrays, weights_BT / 2, 7)
+    assert (sums.tokens, sums.weight) == (weights_BT.sum(), weights_BT.sum() / 2)
+
+
+@pytest.mark.parametrize(("power", "short", "long"), [(0.0, 1.0, 1.0), (0.5, 1.0, 0.5), (1.0, 1.0, 0.25)])
+def test_a_letter_weighs_as_much_as_a_list_where_length_is_normalized(power: float, short: float, long: float) -> None:
+    weights_BT = jnp.array([[0, 1, 0, 1, 1, 1, 1, 0, 0], [1, 1, 1, 1, 0, 1, 0, 0, 0]], jnp.float32)
+    segment_ids_BT = jnp.array([[1, 1, 1, 2, 2, 2, 2, 2, 0], [1, 1, 1, 1, 1, 2, 2, 3, 0]])
+    row = [0, short, 0, *[long] * 4, 0, 0], [*[long] * 4, 0, short, 0, 0, 0]
+    np.testing.assert_allclose(normalize_by_length(weights_BT, segment_ids_BT, power), row)
 
 
 def test_log_softmax_is_float32_under_bfloat16_products() -> None:

@@ -69,6 +69,21 @@ def test_the_loss_is_the_mean_cross_entropy_of_the_targets(parameters: Parameter
     assert sums.tokens == mask[:, 1:].sum()
 
 
+def test_with_length_normalization_one_every_conversation_of_the_step_counts_the_same(parameters: Parameters) -> None:
+    config = replace(BASE, train=replace(BASE.train, length_normalization=1.0))
+    batch = tiny.random_batch()
+    mask, segments = batch.loss_mask[0, :, 1:], batch.segment_ids[0, :, 1:]
+    logits = jax.jit(lambda p, ids: nnx.merge(GRAPHDEF, p)(ids))(parameters, batch.tokens[0])
+    losses = np.asarray(optax.softmax_cross_entropy_with_integer_labels(logits[:, :-1], batch.tokens[0, :, 1:]))
+    of_conversations = [
+        losses[row][mask[row] & (segments[row] == segment)].mean()
+        for row in range(len(mask))
+        for segment in np.unique(segments[row][mask[row]])
+    ]
+    sums = pass_sums(config, parameters, batch)
+    np.testing.assert_allclose(sums.loss / sums.weight, np.mean(of_conversations), rtol=1e-5)
+
+
 def test_the_document_mask_hides_the_document_before(parameters: Parameters) -> None:
     batch = tiny.random_batch()
     # Only tokens of the second document are targets; then the first one is changed.

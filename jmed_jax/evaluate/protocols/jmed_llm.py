@@ -65,7 +65,7 @@ class JmedTask(Task[AnyQuestion]):
         return (tag,) if tag else ()
 
     def load_wording(self, path: Path | None) -> Prompts:
-        return load_prompts(path, [self.prompt])
+        return load_prompts(path, [self.prompt], self.name)
 
     def messages(self, question: AnyQuestion, wording: Prompts, examples: Sequence[AnyQuestion] = ()) -> Conversation:
         system, user = self._ask(question, wording)
