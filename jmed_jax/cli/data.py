@@ -56,6 +56,21 @@ def _add_data(group: Commands) -> None:
     parser.add_argument("--limit-per-task", type=positive, metavar="N", help="draw at most so many rows of a task")
     parser.add_argument("--seed", type=int, default=0, help="of the drawing (default: 0)")
     add_prompts(parser)
+
+    parser = add_command(
+        group,
+        "holdout",
+        _holdout,
+        "Draw validation questions from training rows, into a data folder of their own",
+        example="jmed data holdout --tasks jmed_llm --data out/sample --questions 20 --out out/validation\n"
+        "jmed evaluate run --model out/run --tasks jmed_llm --data out/validation --out out/scores",
+    )
+    parser.add_argument("--tasks", required=True, metavar="A,B", help="tasks and groups, separated by commas")
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder that holds jmed_llm/train")
+    text = "of each task; of an answer at most a third of its rows (default: 100)"
+    parser.add_argument("--questions", type=positive, default=100, metavar="N", help=text)
+    parser.add_argument("--seed", type=int, default=0, help="of the drawing (default: 0)")
+    add_output(parser)
     add_instruct(group)
 
 
@@ -89,6 +104,18 @@ def _conversations(args: Namespace) -> dict[str, Any]:
     by_task = ", ".join(f"{task} {count:,}" for task, count in counts.items())
     print(f"{args.out}: {sum(counts.values()):,} conversations ({by_task})")
     return {"out": str(args.out), "conversations": sum(counts.values()), "tasks": counts}
+
+
+def _holdout(args: Namespace) -> dict[str, Any]:
+    from jmed_jax.artifact import check_free
+    from jmed_jax.evaluate.holdout import hold_out
+    from jmed_jax.evaluate.tasks import expand_tasks
+
+    check_free(args.out, args.overwrite)
+    tasks = expand_tasks(args.tasks)
+    counts = hold_out(tasks, args.data, args.out, questions=args.questions, seed=args.seed)
+    print(f"{args.out}: validation questions in jmed_llm/test, the other training rows in jmed_llm/train")
+    return {"out": str(args.out), "held_out": counts}
 
 
 # --- pack -------------------------------------------------------------------------------------------------------------

@@ -195,11 +195,15 @@ def _common(row: dict[str, Any], task: str, path: Path, line: int) -> dict[str, 
     }
 
 
+def shared_options_file(path: Path, task: str) -> Path:
+    """Where the options stand that are the same in every row of a task (JCSTS's): one level above the rows' file."""
+    return path.parent.parent / f"{task}_options.json"
+
+
 def _options(row: dict[str, Any], task: str, path: Path, line: int) -> dict[str, str]:
     if "options" in row:
         return dict(field(row, "options", dict, path, line))
-    # The options of JCSTS are the same in every row; its training rows leave them to a file one level up.
-    shared = path.parent.parent / f"{task}_options.json"
+    shared = shared_options_file(path, task)
     if not shared.is_file():
         raise InputError(f'{path}:{line}: no "options" field (found: {", ".join(row)}), nor a file {shared}.')
     return dict(_read_shared_options(shared))
