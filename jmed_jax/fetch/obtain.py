@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock, Timeout
+
 from jmed_jax.artifact import file_sha256, replacing
 from jmed_jax.errors import InputError
 from jmed_jax.fetch.catalogue import DataSet, Upstream
@@ -73,13 +75,28 @@ def fetch(
     if not wanted:
         return []
     accept(wanted)
-    data.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
+        stack.enter_context(_alone(data))
         client = stack.enter_context(open_client())
+        # What another process fetched while the licences were read is in it.
+        lock = Lock(data)
         for entry in wanted:
             paths = _obtain_all(client, entry, data, lock, origin or Origin())
             _convert(entry, paths, data, lock)
     return [entry.name for entry in wanted]
+
+
+@contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """Let nobody else fetch into the folder."""
+    (data / DOWNLOADS).mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(data / DOWNLOADS / "lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise InputError(
+            f"{data}: another process is fetching into it. Wait for it, and give the command again."
+        ) from error
 
 
 def _is_here(entry: DataSet, lock: Lock) -> bool:

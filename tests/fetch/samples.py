@@ -190,6 +190,34 @@ def qwen2_tokenizer_files() -> Files:
     return {"tokenizer-qwen2_5-3.7.2.tgz": stream.getvalue()}
 
 
+def nando_entry(number: int, **changes: Any) -> dict[str, Any]:
+    names = {"name_ja": f"空想病{number}", "name_en": f"Invented disease {number}", "synonyms_ja": []}
+    return {"id": str(number), **names, "notification_no": str(number), "description": "", **changes}
+
+
+def pediatric_files() -> Files:
+    entries = [nando_entry(1, description="発熱が続く。"), nando_entry(2)]
+    return {"data/shoman.json": json.dumps(entries).encode()}
+
+
+def dictionary_files() -> Files:
+    intractable = [nando_entry(7, synonyms_ja=["甲病", "乙病"])]
+    columns = ["出現形", "ICDコード", "標準病名", "しゅつげんけい", "東大診療録頻度"]
+    return {
+        "backend/resource/dic.csv": table(
+            [["空想熱", "R50", "空想熱"], ["架空疹", "-1", "-1"], ["空想熱", "R51", "熱"]]
+        ),
+        "flask/MANBYO_mini.txt": "\n".join(
+            map("\t".join, [columns, ["空想熱", "R50", "空想熱", "くうそうねつ", "12"]])
+        ).encode(),
+        "data/nanbyo.json": json.dumps(intractable).encode(),
+        **pediatric_files(),
+        "icd.csv": table([["ICD名称", "ICDコード"], ["空想熱", "R50"]]),
+        "EntityNormalizer/resources/MedDic-CANCER-ADE-JA_202306.csv": table([["出現形"], ["空想痛"]]),
+        "EntityNormalizer/resources/MedDic-CANCER-DRUG-JA_202306.csv": table([["一般名"], ["カクウマブ"]]),
+    }
+
+
 SAMPLES: dict[str, Callable[[], Files]] = {
     "igakuqa": igakuqa_files,
     "igakuqa119": igakuqa119_files,
@@ -200,5 +228,7 @@ SAMPLES: dict[str, Callable[[], Files]] = {
     "jmmlu": jmmlu_files,
     "medqa": medqa_files,
     "medmcqa": medmcqa_files,
+    "dictionary": dictionary_files,
+    "pediatric_chronic_diseases": pediatric_files,
     "qwen2_tokenizer": qwen2_tokenizer_files,
 }

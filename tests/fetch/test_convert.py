@@ -12,6 +12,7 @@ from jmed_jax.errors import InputError
 from jmed_jax.fetch.catalogue import read_catalogue
 from jmed_jax.fetch.convert.jmed_llm import document_id
 from jmed_jax.fetch.convert.jmmlu import link
+from jmed_jax.tokenizer.dictionary import build_dictionary
 from tests.fetch import samples
 
 
@@ -191,6 +192,30 @@ def test_a_report_is_one_whatever_is_asked_about_it() -> None:
     assert document_id("薬は？\n「報告一」") != document_id("薬は？\n「報告二」")
 
 
+def test_term_lists_are_tables_with_our_columns(tmp_path: Path) -> None:
+    out = convert("dictionary", tmp_path) / "dictionary"
+    names = gzip.decompress((out / "manbyo_disease_names.csv.gz").read_bytes()).decode()
+    assert names.splitlines() == ["surface,icd10,standard", "空想熱,R50,空想熱", "架空疹,-1,-1"]
+    frequent = (out / "manbyo_frequent_with_readings.csv").read_text(encoding="utf-8").splitlines()
+    assert frequent == [
+        "surface,icd10,standard,reading_hiragana,utokyo_record_count",
+        "空想熱,R50,空想熱,くうそうねつ,12",
+    ]
+    diseases = (out / "nando_diseases.csv").read_text(encoding="utf-8").splitlines()
+    assert diseases[1:3] == [
+        "7,designated_intractable,空想病7,Invented disease 7,甲病|乙病,7",
+        "1,pediatric_chronic,空想病1,Invented disease 1,,1",
+    ]
+    made = build_dictionary([out], tmp_path / "compiled")
+    assert made.counts["words"] >= 4
+
+
+def test_a_disease_with_a_description_is_a_document(tmp_path: Path) -> None:
+    (document,) = rows(convert("pediatric_chronic_diseases", tmp_path) / "pretrain/pediatric_chronic_diseases.jsonl.gz")
+    assert (document["id"], document["license"]) == ("shoman-1", "CC BY 4.0")
+    assert document["text"] == "空想病1（Invented disease 1）\n発熱が続く。"
+
+
 def test_the_tokenizers_vocabulary_and_merges_are_files_of_their_own(tmp_path: Path) -> None:
     out = convert("qwen2_tokenizer", tmp_path) / "qwen2_tokenizer"
     assert (out / "vocab.json").read_text(encoding="utf-8") == '{"!":0,"Ġ":1,"ĠĠ":2}'
@@ -206,6 +231,8 @@ def test_the_tokenizers_vocabulary_and_merges_are_files_of_their_own(tmp_path: P
         ("medmcqa", "data/en/MedMCQA/medmcqa.jsonl", b"<html>\n", "medmcqa.jsonl:1"),
         ("igakuqa119", "results/correct_answers.csv", b"number,key\n", "no column"),
         ("igakuqa119", "questions/119A_json.json", b"<html>", "not JSON"),
+        ("dictionary", "flask/MANBYO_mini.txt", "出現形\n".encode(), "no column"),
+        ("dictionary", "data/nanbyo.json", b"{}", "no list of diseases"),
         ("mmlu", "data/test/virology_test.csv", b"a,b,c\n", "a row of 3 columns, not 6"),
         ("qwen2_tokenizer", "tokenizer-qwen2_5-3.7.2.tgz", b"no archive", "no tokenizer in it"),
     ],

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from jmed_jax.cli import main
 from jmed_jax.fetch.catalogue import read_catalogue
 from jmed_jax.fetch.lock import LOCK, Lock
+from jmed_jax.fetch.obtain import DOWNLOADS
 from tests.fetch import samples
 from tests.fetch.server import Site
 
@@ -240,3 +242,13 @@ def test_all_sets_come_from_a_mirror_and_are_verified(site: Site, data: Path) ->
     assert main(command) == 0
     assert main(["data", "verify", "--data", str(data)]) == 0
     assert Lock(data).sets.keys() == set(names)
+
+
+def test_two_fetches_into_one_folder_do_not_get_in_each_others_way(
+    site: Site, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (data / DOWNLOADS).mkdir(parents=True)
+    with FileLock(data / DOWNLOADS / "lock"):
+        assert fetch(data, *mirrored(site)) == 2
+    assert "another process is fetching into it" in capsys.readouterr().err
+    assert fetch(data, *mirrored(site)) == 0
