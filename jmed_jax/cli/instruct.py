@@ -1,4 +1,4 @@
-"""`jmed data instructions` and `jmed data translate`: exam questions and dialogues as training conversations."""
+"""`jmed data instructions`, `translate` and `copies`: training conversations that are not a benchmark's own rows."""
 
 from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
@@ -17,6 +17,7 @@ def add_instruct(group: Commands) -> None:
     """Add the commands of this module to `jmed data`."""
     _add_instructions(group)
     _add_translate(group)
+    _add_copies(group)
 
 
 # --- instructions -----------------------------------------------------------------------------------------------------
@@ -171,3 +172,29 @@ def _translate(args: Namespace) -> dict[str, Any]:
     if backend.counts:
         print(f"{backend.name}: {in_words(backend.counts)}")
     return {"out": str(args.out), **counts}
+
+
+# --- copies -----------------------------------------------------------------------------------------------------------
+
+
+def _add_copies(group: Commands) -> None:
+    parser = add_command(
+        group,
+        "copies",
+        _copies,
+        "Write exercises in copying, after which a small model can learn to extract",
+        example="jmed data copies --tokenizer out/tokenizer --count 10000 --out out/copies.jsonl",
+    )
+    text = "a tokenizer's directory, of whose pieces the texts are made"
+    parser.add_argument("--tokenizer", type=Path, required=True, metavar="DIR", help=text)
+    parser.add_argument("--count", type=positive, required=True, metavar="N", help="exercises")
+    parser.add_argument("--seed", type=int, default=0, help="of the drawing (default: 0)")
+    add_output(parser, metavar="FILE.jsonl")
+
+
+def _copies(args: Namespace) -> dict[str, Any]:
+    from jmed_jax.instruct.copying import write_copy_exercises
+
+    count = write_copy_exercises(args.tokenizer, args.out, count=args.count, seed=args.seed, overwrite=args.overwrite)
+    print(f"{args.out}: {count:,} exercises in copying")
+    return {"out": str(args.out), "conversations": count}
