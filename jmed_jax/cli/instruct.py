@@ -1,10 +1,10 @@
-"""`jmed data instructions`, `translate` and `copies`: training conversations that are not a benchmark's own rows."""
+"""`jmed data instructions`, `translate`, `copies` and `terms`: conversations that are not a benchmark's own rows."""
 
 from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jmed_jax.cli.arguments import Commands, add_command, add_output, add_prompts, key_value, positive
+from jmed_jax.cli.arguments import Commands, Parser, add_command, add_output, add_prompts, key_value, positive
 from jmed_jax.cli.backends import add_backend, in_words, open_backend
 from jmed_jax.errors import InputError
 from jmed_jax.progress import say
@@ -17,7 +17,7 @@ def add_instruct(group: Commands) -> None:
     """Add the commands of this module to `jmed data`."""
     _add_instructions(group)
     _add_translate(group)
-    _add_copies(group)
+    _add_exercises(group)
 
 
 # --- instructions -----------------------------------------------------------------------------------------------------
@@ -174,10 +174,10 @@ def _translate(args: Namespace) -> dict[str, Any]:
     return {"out": str(args.out), **counts}
 
 
-# --- copies -----------------------------------------------------------------------------------------------------------
+# --- exercises --------------------------------------------------------------------------------------------------------
 
 
-def _add_copies(group: Commands) -> None:
+def _add_exercises(group: Commands) -> None:
     parser = add_command(
         group,
         "copies",
@@ -188,6 +188,23 @@ def _add_copies(group: Commands) -> None:
     text = "a tokenizer's directory, of whose pieces the texts are made"
     parser.add_argument("--tokenizer", type=Path, required=True, metavar="DIR", help=text)
     parser.add_argument("--count", type=positive, required=True, metavar="N", help="exercises")
+    _add_seed_and_output(parser)
+
+    parser = add_command(
+        group,
+        "terms",
+        _terms,
+        "Write exercises in extraction: passages of a corpus, and which terms of a dictionary stand in them",
+        example="jmed data terms --corpus out/corpus --dictionary out/dictionary --out out/terms.jsonl",
+    )
+    parser.add_argument("--corpus", type=Path, required=True, metavar="DIR", help="made by `jmed corpus build`")
+    parser.add_argument("--dictionary", type=Path, required=True, metavar="DIR", help="made by `jmed dictionary build`")
+    text = "at most, for diseases, for drugs and for doses each (default: 5000)"
+    parser.add_argument("--per-kind", type=positive, default=5000, metavar="N", help=text)
+    _add_seed_and_output(parser)
+
+
+def _add_seed_and_output(parser: Parser) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the drawing (default: 0)")
     add_output(parser, metavar="FILE.jsonl")
 
@@ -198,3 +215,14 @@ def _copies(args: Namespace) -> dict[str, Any]:
     count = write_copy_exercises(args.tokenizer, args.out, count=args.count, seed=args.seed, overwrite=args.overwrite)
     print(f"{args.out}: {count:,} exercises in copying")
     return {"out": str(args.out), "conversations": count}
+
+
+def _terms(args: Namespace) -> dict[str, Any]:
+    from jmed_jax.instruct.term_exercises import write_term_exercises
+
+    counts = write_term_exercises(
+        args.corpus, args.dictionary, args.out, per_kind=args.per_kind, seed=args.seed, overwrite=args.overwrite
+    )
+    by_kind = ", ".join(f"{kind} {count:,}" for kind, count in counts.items())
+    print(f"{args.out}: {sum(counts.values()):,} exercises in extraction ({by_kind})")
+    return {"out": str(args.out), "conversations": sum(counts.values()), "kinds": counts}
