@@ -1,0 +1,280 @@
+"""Train the small clinical model of README, from raw text to scores, and compare with the scores on record.
+
+    python tools/reproduce.py --data DATA --out out/clinical [--check tools/results/clinical_small-DATE.json]
+    python tools/reproduce.py --data DATA --out out/clinical --validation --variants clinical_small,no_neftune
+
+Every stage is a `jmed` command, printed before it runs. What it makes is named after all that decides it, so variants
+share the stages that they have in common, and a killed run goes on. With `--validation` questions drawn from the
+training rows are scored instead of the test rows: recipes were chosen and are compared so, and the test rows were
+looked at once.
+"""
+
+import argparse
+import hashlib
+import json
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from timing import save
+
+from jmed_jax.artifact import open_artifact
+from jmed_jax.jsonl import read_jsonl, write_jsonl
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+PACKAGES = ("jax", "flax", "optax", "grain", "sentencepiece", "fugashi", "datatrove")
+VALIDATION_QUESTIONS = 100
+"""Of a task, at most."""
+COPIES, TERMS_PER_KIND = 8_000, 5_000
+EPOCHS = 3
+"""Of the instruction data."""
+LONGEST_ANSWER = 160
+
+
+@dataclass(frozen=True)
+class Draw:
+    """How a task's training rows enter the instruction data, answers evened out."""
+
+    times: int = 1
+    """So often in an epoch."""
+    limit: int | None = None
+    """At most so many of them."""
+
+
+INSTRUCTION_DATA: Mapping[str, Draw] = {
+    "smdis": Draw(limit=6000),
+    "crade": Draw(limit=700),
+    "jcsts": Draw(),
+    "rrtnm": Draw(3),
+    "nrner": Draw(2),
+    "mrner_disease": Draw(4),
+    "mrner_medicine": Draw(10),
+    "jmmlu_med": Draw(),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a variant changes; all else stands in `configs/*clinical_small*`.
+
+    Attributes:
+        dictionary: the tokenizer's MeCab knows the medical terms.
+        copies, terms: there are exercises in copying and in extraction.
+        pretraining, instruction: options of `jmed train`.
+    """
+
+    dictionary: bool = True
+    copies: bool = True
+    terms: bool = True
+    pretraining: tuple[str, ...] = ()
+    instruction: tuple[str, ...] = ()
+
+
+RECIPE = "clinical_small"
+VARIANTS: Mapping[str, Recipe] = {
+    RECIPE: Recipe(),
+    "no_dictionary": Recipe(dictionary=False),
+    "document_mask": Recipe(pretraining=("--data.attention-mask", "document")),
+    "no_copies": Recipe(copies=False),
+    "no_terms": Recipe(terms=False),
+    "no_neftune": Recipe(instruction=("--train.neftune-alpha", "0")),
+    "tokens_alike": Recipe(instruction=("--train.length-normalization", "0")),
+}
+
+
+class Training:
+    """One training, stage after stage.
+
+    Attributes:
+        seconds: of the stages that this process ran, by name.
+    """
+
+    def __init__(self, recipe: Recipe, data: Path, out: Path, validation: bool) -> None:
+        self.recipe = recipe
+        self.data = data.resolve()
+        self.out = out
+        self.validation = validation
+        self.seconds: dict[str, float] = {}
+
+    def run(self) -> Path:
+        """Every stage that is not there yet; the evaluation directory."""
+        held_out = ("--tasks", "jmed_llm", "--data", self.data, "--questions", VALIDATION_QUESTIONS)
+        held_out_data = self._make("validation", "data", "holdout", *held_out)
+        corpus = self._corpus(held_out_data / "jmed_llm" / "train")
+        dictionary = self._make("dictionary", "dictionary", "build", self.data / "dictionary")
+        tokenizer = self._tokenizer(corpus, dictionary, held_out_data)
+        text = ("--mode", "concat", "--corpus", corpus, "--row-length", 512)
+        rows = self._make("rows", "pack", *text, "--tokenizer", tokenizer)
+        model = self._train("clinical_small", rows, 4, *self.recipe.pretraining)
+        if self.recipe.copies:
+            exercises = ("data", "copies", "--tokenizer", tokenizer, "--count", COPIES)
+            model = self._exercise("copies", exercises, tokenizer, model)
+        if self.recipe.terms:
+            found = ("data", "terms", "--corpus", corpus, "--dictionary", dictionary, "--per-kind", TERMS_PER_KIND)
+            model = self._exercise(
+                "terms", found, tokenizer, model, "--optimizer.schedule", "cosine", "--optimizer.peak-lr", "1e-3"
+            )
+        questions = held_out_data if self.validation else self.data
+        model = self._tune(questions, tokenizer, model)
+        asked = ("--tasks", "jmed_llm", "--data", questions, "--prompts", CONFIGS / "clinical_small_prompts.json")
+        return self._make("scores", "evaluate", "run", "--model", model, *asked, "--max-new-tokens", LONGEST_ANSWER)
+
+    # --- stages -------------------------------------------------------------------------------------------------------
+
+    def _corpus(self, training_rows: Path) -> Path:
+        text = self.out / "text"
+        text.mkdir(parents=True, exist_ok=True)
+        for name in ("pretrain", "jmed_llm", "igakuqa"):
+            if not (text / name).is_symlink():
+                (text / name).symlink_to(self.data / name)
+        documents = text / "questions.jsonl"
+        if not documents.exists():
+            write_jsonl(documents, question_documents(training_rows))
+        config = ("--config", CONFIGS / "corpus_clinical_small.py", "--data", text)
+        return self._make("corpus", "corpus", "build", *config)
+
+    def _tokenizer(self, corpus: Path, dictionary: Path, questions: Path) -> Path:
+        words = ("--dictionary", dictionary) if self.recipe.dictionary else ()
+        messages = ("--conversations", self._conversations("jmed_llm", questions))
+        size = ("--vocab-size", 8192, "--max-training-words", 3_000_000)
+        return self._make("tokenizer", "tokenizer", "train", "--corpus", corpus, *messages, *words, *size)
+
+    def _exercise(self, name: str, command: tuple[Any, ...], tokenizer: Path, model: Path, *options: Any) -> Path:
+        conversations = self._make(f"{name}.jsonl", *command)
+        rows = self._pack(name, tokenizer, [conversations], 512)
+        return self._train("clinical_small_exercises", rows, 4, "--train.initialize-from", model, *options)
+
+    def _tune(self, questions: Path, tokenizer: Path, model: Path) -> Path:
+        files: list[Path] = []
+        for task, draw in INSTRUCTION_DATA.items():
+            limit = ("--limit-per-task", draw.limit) if draw.limit else ()
+            files += [self._conversations(f"jmed_llm.{task}", questions, *limit)] * draw.times
+        rows = self._pack("instruction", tokenizer, files, 1024)
+        options = ("--train.initialize-from", model, *self.recipe.instruction)
+        return self._train("clinical_small_instruct", rows, 2 / EPOCHS, *options)
+
+    def _conversations(self, tasks: str, questions: Path, *options: Any) -> Path:
+        wording = ("--balance", "--prompts", CONFIGS / "clinical_small_prompts.json")
+        return self._make(
+            "conversations.jsonl", "data", "conversations", "--tasks", tasks, "--data", questions, *wording, *options
+        )
+
+    def _pack(self, name: str, tokenizer: Path, conversations: list[Path], length: int) -> Path:
+        fit = ("--mode", "fit", "--overlong", "truncate", "--row-length", length, "--conversations", *conversations)
+        return self._make(f"rows-{name}", "pack", *fit, "--tokenizer", tokenizer)
+
+    def _train(self, config: str, rows: Path, rows_a_step: float, *options: Any) -> Path:
+        steps = int(open_artifact(rows, "rows", verify_hashes=False).counts["rows"] / rows_a_step)
+        sizes = ("--data.rows", rows, "--train.steps", steps, *options)
+        return self._make(config, "train", CONFIGS / f"{config}.py", *sizes, output="--run")
+
+    # --- commands -----------------------------------------------------------------------------------------------------
+
+    def _make(self, name: str, *command: Any, output: str = "--out") -> Path:
+        """Run a `jmed` command unless what it makes is there; its place is named after the command and its settings."""
+        words = [str(word) for word in command]
+        settings = [Path(word).read_text(encoding="utf-8") for word in words if word.startswith(str(CONFIGS))]
+        key = hashlib.sha256(json.dumps([words, settings]).encode()).hexdigest()[:8]
+        stem, dot, suffix = name.partition(".")
+        made = self.out / f"{stem}-{key}{dot}{suffix}"
+        # A killed training has a directory already, and goes on in it.
+        finished = self.out / f".{made.name}.finished" if output == "--run" else made
+        if not finished.exists():
+            start = time.perf_counter()
+            argv = [*words, output, str(made)]
+            print(f"$ jmed {shlex.join(argv)}", flush=True)
+            subprocess.run([sys.executable, "-m", "jmed_jax", *argv], check=True)
+            self.seconds[made.name] = round(time.perf_counter() - start, 1)
+            finished.touch()
+        return made
+
+
+def question_documents(training_rows: Path) -> Iterator[dict[str, str]]:
+    """The reports, notes, posts and sentences that training questions are about, each once."""
+    seen: set[str] = set()
+    for path in sorted(training_rows.glob("*.jsonl")):
+        for _, row in read_jsonl(path):
+            # JCSTS has two sentences, JMMLU-Med a question alone; elsewhere a report follows the line that asks.
+            _, _, report = row["question"].partition("\n")
+            own = [row["s1"], row["s2"]] if "s1" in row else [report.strip("「」") or row["question"]]
+            for text in own:
+                if text not in seen:
+                    seen.add(text)
+                    yield {"id": str(len(seen)), "text": text}
+
+
+# --- results ----------------------------------------------------------------------------------------------------------
+
+
+def task_results(scores: Path) -> dict[str, dict[str, Any]]:
+    """Of each task: score, interval, the same on clean rows, and what the baselines reach."""
+    tasks = json.loads((scores / "scores.json").read_text(encoding="utf-8"))["tasks"]
+    results = {}
+    for name, entry in tasks.items():
+        metric, clean = entry["main_metric"], entry["clean"]
+        results[name] = {
+            "metric": metric,
+            "n": entry["n"],
+            "score": entry["metrics"][metric],
+            "interval": entry["intervals"][metric],
+            "clean_n": clean["n"] if clean else 0,
+            "clean_score": clean[metric] if clean else None,
+            "clean_interval": clean["intervals"][metric] if clean else None,
+            **{baseline: values[metric] for baseline, values in entry["baselines"].items()},
+        }
+    return results
+
+
+def print_table(results: Mapping[str, Mapping[str, Any]]) -> None:
+    for name, entry in results.items():
+        low, high = entry["interval"]
+        print(
+            f"{name:24} {entry['metric']:10} {entry['score']:6.3f} [{low:.3f}, {high:.3f}]  n {entry['n']:3}   "
+            f"linear {entry['linear']:6.3f}   majority {entry['majority']:6.3f}"
+        )
+
+
+def differences(results: Mapping[str, Mapping[str, Any]], recorded: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """A line for each task whose score is outside of the interval on record, or that is missing."""
+    lines = [f"{name}: not scored" for name in recorded.keys() - results.keys()]
+    for name in sorted(recorded.keys() & results.keys()):
+        score, (low, high) = results[name]["score"], recorded[name]["interval"]
+        if not low <= score <= high:
+            lines.append(f"{name}: {score:.3f} is outside of [{low:.3f}, {high:.3f}]")
+    return lines
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="the data folder")
+    parser.add_argument("--out", type=Path, required=True, help="where all stages go")
+    parser.add_argument("--validation", action="store_true", help="score questions drawn from the training rows")
+    parser.add_argument("--variants", default=RECIPE, help=f"some of {', '.join(VARIANTS)}, separated by commas")
+    parser.add_argument("--check", type=Path, help="a result on record: exit 1 if a score is outside of its interval")
+    parser.add_argument("--save", action="store_true", help="write a result into tools/results")
+    arguments = parser.parse_args()
+    trainings, found = {}, {}
+    for name in arguments.variants.split(","):
+        trainings[name] = Training(VARIANTS[name], arguments.data, arguments.out, arguments.validation)
+        found[name] = task_results(trainings[name].run())
+        print(f"\n{name}{', validation questions' if arguments.validation else ''}")
+        print_table(found[name])
+    if arguments.save:
+        kind = "validation" if arguments.validation else "test"
+        runs = {name: {"stages": trainings[name].seconds, "tasks": found[name]} for name in found}
+        print(save(f"clinical_small_{kind}", {"runs": runs}, PACKAGES))
+    if arguments.check:
+        recorded = json.loads(arguments.check.read_text(encoding="utf-8"))["runs"][RECIPE]["tasks"]
+        lines = differences(found[RECIPE], recorded)
+        print("\n".join(lines) or "every score is within the interval on record")
+        return 1 if lines else 0
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
