@@ -9,12 +9,12 @@ import numpy as np
 
 from jmed_jax import artifact
 from jmed_jax.backends.protocol import Backend
-from jmed_jax.evaluate.answers import collect
+from jmed_jax.evaluate.answers import Answer, collect
 from jmed_jax.evaluate.plan import Asked, Plan
 from jmed_jax.evaluate.prompts import Prompt, load_prompts
 from jmed_jax.evaluate.protocols.open_ended import OpenTask
 from jmed_jax.evaluate.questions import OpenQuestion
-from jmed_jax.evaluate.row_scores import RowScores
+from jmed_jax.evaluate.row_scores import How, RowScores
 from jmed_jax.journal import Journal
 from jmed_jax.jsonl import write_jsonl
 
@@ -26,10 +26,11 @@ _GRADE = re.compile(r"(?<![0-9.])(10|[0-9])(?![0-9])")
 
 def judge_rows(
     plan: Plan, answers: Sequence[str], rows: RowScores, judge: Backend, journal: Journal, prompts: Path | None
-) -> RowScores:
-    """The rows of an open task with the metric "judge", grades in [0, 1]; 0 where there is no answer, or no grade.
+) -> tuple[RowScores, list[Answer]]:
+    """The rows of an open task with the metric "judge", grades in [0, 1], and what the judge said.
 
-    What is asked stands in `prompts-TASK.judge.jsonl` before it is, and grades in the journal as they come.
+    No answer, and one that the judge gave no readable grade, count 0; the latter are counted as "ungraded". What is
+    asked stands in `prompts-TASK.judge.jsonl` before it is, and grades in the journal as they come.
 
     Raises:
         InputError: as `collect`.
@@ -42,9 +43,14 @@ def judge_rows(
     with artifact.replacing(journal.directory / f"prompts-{judge_name(plan)}.jsonl") as temporary:
         write_jsonl(temporary, (one.row() for one in asked))
     found = collect([judged], judge, journal, max_new_tokens=MAX_NEW_TOKENS)
-    grades = {one.id: read_grade(found[judge_name(plan), one.id].completion.text) for one in asked}
-    values = np.array([grades.get(question.id, 0.0) for question in plan.questions], float)
-    return replace(rows, values={**rows.values, "judge": values}, how={**rows.how, "judge": "mean"})
+    said = {one.id: found[judge_name(plan), one.id] for one in asked}
+    grades = {name: read_grade(answer.completion.text) for name, answer in said.items()}
+    values = {
+        "judge": np.array([grades.get(question.id) or 0.0 for question in plan.questions], float),
+        "ungraded": np.array([grades.get(question.id, 0.0) is None for question in plan.questions], float),
+    }
+    how: dict[str, How] = {"judge": "mean", "ungraded": "sum"}
+    return replace(rows, values={**rows.values, **values}, how={**rows.how, **how}), list(said.values())
 
 
 def judge_name(plan: Plan) -> str:
@@ -52,11 +58,11 @@ def judge_name(plan: Plan) -> str:
     return f"{plan.task.name}.judge"
 
 
-def read_grade(output: str) -> float:
-    """The first whole number from 0 to 10 on the last line ("8/10"), as a share of 10; 0 where there is none."""
+def read_grade(output: str) -> float | None:
+    """The first whole number from 0 to 10 on the last line ("8/10"), as a share of 10; None where there is none."""
     lines = output.strip().splitlines()
     found = _GRADE.search(lines[-1]) if lines else None
-    return int(found[0]) / HIGHEST if found else 0.0
+    return int(found[0]) / HIGHEST if found else None
 
 
 def _messages(prompt: Prompt, question: OpenQuestion, answer: str) -> list[dict[str, str]]:

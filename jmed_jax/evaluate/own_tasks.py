@@ -1,4 +1,4 @@
-"""Tasks out of a user's file: multiple-choice questions in our own layout, or questions with a reference."""
+"""Tasks out of a user's file: multiple-choice questions in our own layout, or open ones with a reference or rubric."""
 
 from pathlib import Path
 from typing import Any
@@ -8,9 +8,7 @@ from jmed_jax.evaluate.exams.question import LANGUAGES
 from jmed_jax.evaluate.protocols.exams import exam_tasks
 from jmed_jax.evaluate.protocols.open_ended import OpenTask
 from jmed_jax.evaluate.task import Task
-from jmed_jax.jsonl import read_jsonl
-
-SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+from jmed_jax.jsonl import SUFFIXES, read_jsonl
 
 
 def is_file_of_questions(name: str) -> bool:
@@ -29,11 +27,11 @@ def tasks_of_file(path: Path) -> list[Task[Any]]:
         language = row.get("language")
         if "choices" in row and language in LANGUAGES:
             return [*exam_tasks(name, language, gold, source="questions")]
-        if "reference" in row and row.get("language", "ja") in LANGUAGES:
+        if row.keys() & {"reference", "rubric"} and row.get("language", "ja") in LANGUAGES:
             return [OpenTask(name, row.get("language", "ja"), gold)]
         raise InputError(
             f"{path}:{line}: neither a multiple-choice question (id, language, question, choices, answer, …; "
-            "`jmed data translate` writes such files) nor an open one (id, question, reference; language, unless ja). "
-            f"Found: {', '.join(row)}."
+            "`jmed data translate` writes such files) nor an open one (id, question, reference or "
+            f"rubric; language, unless ja). Found: {', '.join(row)}."
         )
     raise InputError(f"{path}: no questions in this file.")

@@ -20,7 +20,7 @@ from jmed_jax.evaluate.questions import ExamQuestion, ExtractionQuestion
 from jmed_jax.evaluate.restore import restore_writing
 from jmed_jax.evaluate.row_scores import RowScores, metrics
 from jmed_jax.evaluate.score import clean_rows
-from jmed_jax.evaluate.task import Metrics
+from jmed_jax.evaluate.task import Metrics, Task
 
 _COUNT = "unparsable"
 
@@ -93,7 +93,7 @@ def entry_of(plan: Plan, read: Sequence[Read], rows: RowScores, answers: Answers
     return {
         "protocol": task.protocol,
         "language": task.language,
-        "main_metric": task.main_metric,
+        "main_metric": _main_metric(task, scored),
         "n": len(rows),
         "metrics": _without_count(scored),
         "intervals": {name: list(pair) for name, pair in bootstrap(rows, clusters=plan.clusters).items()},
@@ -108,8 +108,13 @@ def entry_of(plan: Plan, read: Sequence[Read], rows: RowScores, answers: Answers
         **rows.to_entry(),
         "prompt_sha256": plan.prompt_sha256,
         "shots": plan.shots,
-        **_cost(own, backend),
+        **cost(own, backend),
     }
+
+
+def _main_metric(task: Task[Any], scored: Mapping[str, Any]) -> str:
+    """The task's own; the judge's grade where rubrics without references leave no other."""
+    return task.main_metric if task.main_metric in scored else "judge"
 
 
 def _clean(plan: Plan, rows: RowScores) -> Metrics | None:
@@ -138,7 +143,7 @@ def _without_count(scored: Mapping[str, Any]) -> Metrics:
     return {name: value for name, value in scored.items() if name not in ("n", "groups", _COUNT)}
 
 
-def _cost(answers: Sequence[Answer], backend: Backend) -> dict[str, Any]:
+def cost(answers: Sequence[Answer], backend: Backend) -> dict[str, Any]:
     """What the answers took: time, tokens, memory; null where that cannot be known."""
     seconds = sum(answer.waited for answer in answers)
     written = _sum([answer.completion.completion_tokens for answer in answers])

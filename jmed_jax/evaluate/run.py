@@ -9,14 +9,15 @@ from typing import Any
 from jmed_jax import artifact
 from jmed_jax.backends.protocol import Backend
 from jmed_jax.backends.replay import Replay
-from jmed_jax.evaluate.answers import Answers, collect
+from jmed_jax.errors import InputError
+from jmed_jax.evaluate.answers import Answer, Answers, collect
 from jmed_jax.evaluate.evaluations import KIND, SCORES
 from jmed_jax.evaluate.exam_metadata import category_groups, human_and_kinki
 from jmed_jax.evaluate.judge import judge_name, judge_rows
 from jmed_jax.evaluate.plan import Options, Plan, plan_tasks
 from jmed_jax.evaluate.prompts import DEFAULT_PROMPTS
 from jmed_jax.evaluate.protocols.open_ended import OpenTask
-from jmed_jax.evaluate.results import entry_of, gold_files, left_out_in_words, prediction_rows, read_answers
+from jmed_jax.evaluate.results import cost, entry_of, gold_files, left_out_in_words, prediction_rows, read_answers
 from jmed_jax.journal import Journal, unfinished_directory
 from jmed_jax.jsonl import write_jsonl
 from jmed_jax.progress import say
@@ -90,6 +91,8 @@ def run_plans(
     artifact.check_free(out, overwrite)
     if isinstance(backend, Replay):
         backend.check_ids({plan.task.name: plan.gold_ids for plan in plans})
+    if judge is None:
+        _check_references(plans)
     for line in filter(None, map(left_out_in_words, plans)):
         say(line)
     folder = unfinished_directory(out)
@@ -125,6 +128,12 @@ def run_plans(
             (draft.path / SCORES).write_text(text, encoding="utf-8")
         journal.remove()
     return artifact.open_artifact(out, KIND)
+
+
+def _check_references(plans: Sequence[Plan]) -> None:
+    for plan in plans:
+        if isinstance(plan.task, OpenTask) and not plan.questions[0].reference:  # type: ignore[union-attr]
+            raise InputError(f"{plan.task.name}: its questions have rubrics and no references. Give a --judge.")
 
 
 def _journal_settings(
@@ -189,11 +198,14 @@ def _write_task(
     read = read_answers(plan, answers, backend)
     predictions = [answer.prediction for answer in read]
     rows = plan.task.row_scores(plan.questions, predictions)
+    graded: list[Answer] = []
     if judge is not None and isinstance(plan.task, OpenTask):
-        rows = judge_rows(plan, predictions, rows, judge, journal, options.prompts)
+        rows, graded = judge_rows(plan, predictions, rows, judge, journal, options.prompts)
         shutil.copy(journal.directory / f"prompts-{judge_name(plan)}.jsonl", draft.path)
     write_jsonl(draft.path / f"predictions-{name}.jsonl", prediction_rows(plan, read, rows))
     entry = entry_of(plan, read, rows, answers, backend)
+    if graded and judge is not None:
+        entry["judge"] = {"name": judge.name, **cost(graded, judge)}
     entry |= human_and_kinki(plan.task, data, plan.questions, predictions)
     entry["groups"] |= category_groups(plan.task, data, plan.questions, rows)
     _report(name, entry)

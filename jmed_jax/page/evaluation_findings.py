@@ -31,6 +31,8 @@ def findings(
         *_contamination(contamination),
         *_clean_rows(runs),
         *_unparsable(runs),
+        *_ungraded(runs),
+        *_rotations(runs),
         *_below_baselines(tables),
         *_few_questions(runs),
     ]
@@ -111,6 +113,26 @@ def _unparsable(runs: Sequence[EvaluationRun]) -> Iterator[Finding]:
         ]
         if names:
             yield Finding(f"{run.name}: many answers could not be read in {listed(names)}.", "predictions")
+
+
+def _ungraded(runs: Sequence[EvaluationRun]) -> Iterator[Finding]:
+    for run in runs:
+        for task, entry in run.tasks.items():
+            if ungraded := entry["metrics"].get("ungraded"):
+                share = percent(ungraded, entry["n"])
+                text = (
+                    f"{run.name}, {label(task)}: the judge gave {share} of the answers no readable grade; they count 0."
+                )
+                yield Finding(text, "predictions")
+
+
+def _rotations(runs: Sequence[EvaluationRun]) -> Iterator[Finding]:
+    for run in runs:
+        turned = {task: entry["rotations"] for task, entry in run.tasks.items() if "rotations" in entry}
+        if turned:
+            names = [f"{label(task)} {percent(found['same_answer'], 1)}" for task, found in turned.items()]
+            text = f"{run.name} answers so many questions alike wherever their choices stand: {listed(names)}."
+            yield Finding(text, "predictions")
 
 
 def _share_unparsable(entry: Entry) -> str:

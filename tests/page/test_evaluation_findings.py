@@ -49,6 +49,14 @@ def test_missing_and_unreadable_answers(tmp_path: Path) -> None:
     assert "many answers could not be read in MedQA (10 %)" in text
 
 
+def test_answers_without_a_grade_and_choices_that_were_turned(tmp_path: Path) -> None:
+    ungraded = {"metrics": {"gestalt_accuracy": 0.5, "ungraded": 20}}
+    turned = {"rotations": {"questions": 40, "same_answer": 0.25}}
+    text = texts(tmp_path, {"medqa": MadeTask(MANY, changed=ungraded | turned)})
+    assert "a, MedQA: the judge gave 10 % of the answers no readable grade; they count 0." in text
+    assert "a answers so many questions alike wherever their choices stand: MedQA 25 %." in text
+
+
 def test_a_score_that_owes_something_to_the_training_rows(tmp_path: Path) -> None:
     clean = {"n": 12, "kappa": -0.2, "accuracy": 0.4, "unparsable": 0}
     task = MadeTask(GOOD, "jmed_llm", "ja", "kappa", changed={"clean": clean})

@@ -4,7 +4,7 @@ A prediction is the answer itself; "" where there is none.
 """
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,10 @@ LONGEST_ANSWER = 20_000
 
 @dataclass(frozen=True)
 class OpenTask(Task[OpenQuestion]):
-    """A file of {"id", "question", "reference"} and, for people who read the answers, "rubric"."""
+    """A file of {"id", "question"} and "reference", "rubric" or both; a rubric is for a judge.
+
+    Either all questions have a reference or none has.
+    """
 
     protocol: ClassVar[str] = "open_ended"
 
@@ -43,11 +46,15 @@ class OpenTask(Task[OpenQuestion]):
                 question = OpenQuestion(
                     id=field(row, "id", str, path, line),
                     question=field(row, "question", str, path, line),
-                    reference=field(row, "reference", str, path, line),
-                    rubric=str(row.get("rubric") or ""),
+                    reference=field(row, "reference", str, path, line)
+                    if "rubric" not in row
+                    else _text(row, "reference"),
+                    rubric=_text(row, "rubric"),
                 )
                 if question.id in questions:
                     raise InputError(f'{path}:{line}: id "{question.id}" stands twice.')
+                if bool(question.reference) != bool(next(iter(questions.values()), question).reference):
+                    raise InputError(f"{path}:{line}: some questions have a reference and some have none.")
                 questions[question.id] = question
         return list(questions.values())
 
@@ -68,7 +75,7 @@ class OpenTask(Task[OpenQuestion]):
         return [system, *solved, user]
 
     def expected_output(self, question: OpenQuestion) -> str:
-        return question.reference
+        return question.reference or question.rubric
 
     def read_output(self, question: OpenQuestion, output: str, wording: Prompts | None = None) -> str:  # noqa: ARG002
         answer = output.strip()
@@ -76,6 +83,10 @@ class OpenTask(Task[OpenQuestion]):
 
     def row_scores(self, questions: Sequence[OpenQuestion], predictions: Sequence[str]) -> RowScores:
         pairs = [(question.reference, answer) for question, answer in zip(questions, predictions, strict=True)]
+        if not any(question.reference for question in questions):
+            return RowScores(
+                {"unparsable": np.array([not answer for answer in predictions], float)}, {"unparsable": "sum"}
+            )
         return RowScores(
             {
                 "rouge_l": np.array([self._rouge.score(*pair)["rougeL"].fmeasure for pair in pairs], float),
@@ -101,6 +112,10 @@ class _Characters:
 
     def tokenize(self, text: str) -> list[str]:
         return [character for character in text if not character.isspace()]
+
+
+def _text(row: Mapping[str, Any], name: str) -> str:
+    return str(row.get(name) or "")
 
 
 def _require(name: str) -> Any:

@@ -64,7 +64,10 @@ def test_a_judge_sees_question_reference_rubric_and_answer_and_its_grade_stands_
     judge = Scripted(lambda shown: "採点: 8" if "薬の名" in shown else "分かりません")
     run_tasks(Scripted("抗菌薬"), [str(path)], tmp_path, tmp_path / "out", model_info={}, judge=judge)
     scores = json.loads((tmp_path / "out/scores.json").read_text(encoding="utf-8"))
-    assert scores["tasks"]["own"]["metrics"]["judge"] == pytest.approx(0.4)
+    entry = scores["tasks"]["own"]
+    assert entry["metrics"]["judge"] == pytest.approx(0.4)
+    assert entry["metrics"]["ungraded"] == 1
+    assert entry["judge"]["name"] == "scripted" and entry["judge"]["seconds"] >= 0
     assert scores["judge"] == "scripted"
     shown = judge.asked[-1][-1]["content"]  # type: ignore[index]
     assert all(
@@ -74,7 +77,24 @@ def test_a_judge_sees_question_reference_rubric_and_answer_and_its_grade_stands_
 
 
 @pytest.mark.parametrize(
-    ("output", "grade"), [("10", 1.0), ("7点", 0.7), ("10点満点です。\n3/10", 0.3), ("100", 0.0), ("", 0.0)]
+    ("output", "grade"), [("10", 1.0), ("7点", 0.7), ("10点満点です。\n3/10", 0.3), ("100", None), ("", None)]
 )
-def test_the_number_on_the_last_line_is_the_grade(output: str, grade: float) -> None:
+def test_the_number_on_the_last_line_is_the_grade(output: str, grade: float | None) -> None:
     assert read_grade(output) == grade
+
+
+def test_rubrics_without_references_are_graded_by_a_judge_alone(tmp_path: Path) -> None:
+    rows = [{"id": f"o{number}", "question": "肺炎の治療は？", "rubric": "薬の名があれば満点"} for number in range(2)]
+    path = write_rows(tmp_path / "own.jsonl", rows)
+    with pytest.raises(InputError, match="Give a --judge"):
+        run_tasks(Scripted("抗菌薬"), [str(path)], tmp_path, tmp_path / "out", model_info={})
+    run_tasks(Scripted("抗菌薬"), [str(path)], tmp_path, tmp_path / "out", model_info={}, judge=Scripted("6"))
+    entry = json.loads((tmp_path / "out/scores.json").read_text(encoding="utf-8"))["tasks"]["own"]
+    assert (entry["main_metric"], entry["metrics"]["judge"]) == ("judge", pytest.approx(0.6))
+    assert "rouge_l" not in entry["metrics"]
+
+
+def test_references_of_some_questions_only_are_refused(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "own.jsonl", [ROW, {"id": "o2", "question": "q", "rubric": "r"}])
+    with pytest.raises(InputError, match=r"own.jsonl:2: some questions have a reference"):
+        get_task(str(path)).read_gold([path])
