@@ -5,6 +5,7 @@ Only questions that stand on both sides count, each with its translation: JMMLU 
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from jmed_jax.evaluate.evaluations import Evaluation, open_evaluation, read_rows
 from jmed_jax.evaluate.paired_tests import holm
 
 TRANSLATIONS = (("igakuqa", "igakuqa_en"), ("jmmlu", "mmlu"))
-"""Tasks in Japanese with the same in English."""
+"""Tasks in Japanese with the same in English. A set that `jmed data translate` made needs no entry: its questions name
+those that they were translated from."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def compare_languages(
     compared = [
         comparison
         for evaluation, name in zip(evaluations, system_names(evaluations), strict=True)
-        for japanese, english in _pairs(evaluation, tasks)
+        for japanese, english in language_pairs(evaluation, tasks)
         for comparison in _compare(evaluation, name, japanese, english, chosen_metrics, seed)
     ]
     if not compared:
@@ -72,14 +74,27 @@ def compare_languages(
     return [replace(comparison, p_holm=p) for comparison, p in zip(compared, corrected, strict=True)]
 
 
-def _pairs(evaluation: Evaluation, tasks: Sequence[str]) -> list[tuple[str, str]]:
+def language_pairs(evaluation: Evaluation, tasks: Sequence[str] = ()) -> list[tuple[str, str]]:
+    """The task in Japanese and the task in English of every benchmark that is there in both, under one protocol."""
+    known = [pair for pair in TRANSLATIONS if set(pair) <= evaluation.tasks.keys()]
+    japanese, english = (
+        [name for name, entry in evaluation.tasks.items() if entry.get("language") == language]
+        for language in ("ja", "en")
+    )
+    translated = [pair for pair in product(japanese, english) if pair not in known and _are_paired(evaluation, *pair)]
     return [
         pair
-        for pair in TRANSLATIONS
-        if all(task in evaluation.tasks for task in pair)
-        and len({evaluation.tasks[task]["protocol"] for task in pair}) == 1
-        and (not tasks or set(pair) & set(tasks))
+        for pair in [*known, *translated]
+        if len({evaluation.tasks[task]["protocol"] for task in pair}) == 1 and (not tasks or set(pair) & set(tasks))
     ]
+
+
+def _are_paired(evaluation: Evaluation, japanese: str, english: str) -> bool:
+    # Ids alone, "1" or "2018-3", may meet by chance: only a name of the pair says that one is the other's translation.
+    first, second = (
+        {pair for pair in read_rows(evaluation, task).pairs if "/" in pair} for task in (japanese, english)
+    )
+    return bool(first & second)
 
 
 def _compare(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from jmed_jax.evaluate.compare import system_names
-from jmed_jax.evaluate.cross_lingual import TRANSLATIONS, compare_languages
+from jmed_jax.evaluate.cross_lingual import compare_languages, language_pairs
 from jmed_jax.evaluate.evaluations import open_evaluation
 from jmed_jax.page.evaluation_differences import is_significant, p_value, signed
 from jmed_jax.page.evaluation_runs import EvaluationRun
@@ -40,18 +40,13 @@ def compare_run_languages(runs: Sequence[EvaluationRun]) -> list[Languages]:
     Raises:
         InputError: a file of predictions is damaged.
     """
-    both = [run for run in runs if any(_protocols(run, pair) for pair in TRANSLATIONS)]
+    both = [run for run in runs if language_pairs(open_evaluation(run.path))]
     if not both:
         return []
     paths = [run.path for run in both]
     names = system_names([open_evaluation(path) for path in paths])
     by_name = dict(zip(names, both, strict=True))
     return [_row(found.to_dict(), by_name[found.model]) for found in compare_languages(paths)]
-
-
-def _protocols(run: EvaluationRun, pair: Sequence[str]) -> bool:
-    """Whether the run has both tasks, asked in one way."""
-    return all(task in run.tasks for task in pair) and len({run.tasks[task]["protocol"] for task in pair}) == 1
 
 
 def _row(found: Mapping[str, Any], run: EvaluationRun) -> Languages:

@@ -24,11 +24,18 @@ class TaskAnswers:
     """One task of a model, from its row scores; ids are 0, 1, … unless they are given."""
 
     def __init__(
-        self, scores: RowScores, main_metric: str, *, protocol: str = "letters", ids: Sequence[str] = (), **other: Any
+        self,
+        scores: RowScores,
+        main_metric: str,
+        *,
+        protocol: str = "letters",
+        language: str = "",
+        ids: Sequence[str] = (),
+        **other: Any,
     ) -> None:
         self.scores = scores
         self.ids = ids or [str(n) for n in range(len(scores))]
-        self.head = {"protocol": protocol, "main_metric": main_metric}
+        self.head = {"protocol": protocol, "main_metric": main_metric, "language": language}
         self.other: Mapping[str, Sequence[Any]] = other
 
     def entry(self) -> dict[str, Any]:

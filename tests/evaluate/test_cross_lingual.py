@@ -35,6 +35,18 @@ def test_questions_without_a_pair_are_paired_by_id(tmp_path: Path) -> None:
     assert (row.n, row.result.difference) == (2, 0.0)
 
 
+def test_a_translated_set_is_compared_with_the_set_it_was_made_from(tmp_path: Path) -> None:
+    pairs = ["medqa/1", "medqa/2"]
+    tasks = {
+        "medqa": TaskAnswers(right([1, 1]), "accuracy", ids=["1", "2"], pair=pairs, language="en"),
+        "medqa_ja": TaskAnswers(right([0, 1]), "accuracy", ids=["1", "2"], pair=pairs, language="ja"),
+        # Its ids meet those of MedQA by chance.
+        "own": TaskAnswers(right([0, 0]), "accuracy", ids=["1", "2"], language="ja"),
+    }
+    (row,) = compare_languages([write_evaluation(tmp_path / "run", "model", tasks)])
+    assert (row.benchmark, row.n, row.result.difference) == ("medqa_ja", 2, 0.5)
+
+
 def test_rotations_are_paired_with_the_same_rotation(tmp_path: Path) -> None:
     ids, pairs, clusters = ["j#0", "j#1", "k#0", "k#1"], ["e", "e", "f", "f"], ["j", "j", "k", "k"]
     japanese = TaskAnswers(right([1, 0, 1, 1]), "accuracy", ids=ids, pair=pairs, cluster=clusters)
