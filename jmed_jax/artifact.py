@@ -215,20 +215,21 @@ def open_artifact(path: Path, kind: str, *, verify_hashes: bool = True) -> Artif
     try:
         manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
         artifact = Artifact(path, *(manifest[key] for key in ("kind", "config", "inputs", "counts", "files")))
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        described = {name: (entry["bytes"], entry["sha256"]) for name, entry in artifact.files.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{manifest_path}: not a manifest ({error!r}). Make the {kind} directory again.") from error
     if artifact.kind != kind:
         raise InputError(f"{path}: this is a {artifact.kind} directory; a {kind} directory is needed here.")
-    for name, entry in artifact.files.items():
-        _check_file(path / name, entry, verify_hashes)
+    for name, (size, sha256) in described.items():
+        _check_file(path / name, size, sha256 if verify_hashes else None)
     return artifact
 
 
-def _check_file(path: Path, entry: Mapping[str, Any], verify_hash: bool) -> None:
+def _check_file(path: Path, expected_size: int, sha256: str | None) -> None:
     if not path.is_file():
         raise InputError(f"{path}: missing, though the manifest lists it. Copy or make the directory again.")
     size = path.stat().st_size
-    if size != entry["bytes"]:
-        raise InputError(f"{path}: {size} bytes, but the manifest says {entry['bytes']}: truncated or changed.")
-    if verify_hash and file_sha256(path) != entry["sha256"]:
+    if size != expected_size:
+        raise InputError(f"{path}: {size} bytes, but the manifest says {expected_size}: truncated or changed.")
+    if sha256 is not None and file_sha256(path) != sha256:
         raise InputError(f"{path}: its sha256 is not the manifest's: damaged or changed since it was made.")

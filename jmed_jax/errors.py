@@ -7,3 +7,7 @@ class InputError(ValueError):
     The command line prints it as `error: …` without a traceback and exits with 2. Any other exception is a failure of
     ours: traceback and exit 1.
     """
+
+    def __init__(self, message: str) -> None:
+        # Pieces of files in it may bring line breaks along.
+        super().__init__(" ".join(message.splitlines()))

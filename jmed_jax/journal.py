@@ -11,6 +11,7 @@ from typing import Any
 
 from jmed_jax.artifact import replacing
 from jmed_jax.errors import InputError
+from jmed_jax.jsonl import parse_json, read_json
 from jmed_jax.progress import say
 
 SETTINGS_FILE = "settings.json"
@@ -34,7 +35,10 @@ class Journal:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self._path = directory / ANSWERS_FILE
-        self._stream = self._path.open("a+b")
+        try:
+            self._stream = self._path.open("a+b")
+        except OSError as error:
+            raise InputError(f"{self._path}: {error.strerror}. Remove {directory} and start again.") from error
         try:
             self._lock()
             self._drop_torn_line()
@@ -102,9 +106,11 @@ class Journal:
                 temporary.write_text(json.dumps(settings, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
             return
         try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise InputError(f"{path}: damaged ({error}). Remove {self.directory} and start again.") from error
+            before = read_json(path)
+            if not isinstance(before, dict):
+                raise InputError(f"{path}: no object of settings.")
+        except InputError as error:
+            raise InputError(f"{error} Remove {self.directory} and start again.") from error
         other = sorted(name for name in {*before, *settings} if before.get(name) != settings.get(name))
         if other:
             raise InputError(
@@ -131,7 +137,7 @@ class Journal:
 
 def _parse(line: bytes) -> dict[str, Any] | None:
     try:
-        record = json.loads(line) if line.endswith(b"\n") else None
+        record = parse_json(line) if line.endswith(b"\n") else None
     except ValueError:
         return None
     return record if isinstance(record, dict) else None

@@ -145,6 +145,32 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
             raise InputError(f"{path}: broken after line {number} ({error}). Fetch or write it again.") from error
 
 
+def parse_json(text: str | bytes) -> Any:
+    """`json.loads`, for which brackets nested too deeply are no JSON either.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def read_json(path: Path) -> Any:
+    """The one JSON value of a file.
+
+    Raises:
+        InputError: the file is missing, or holds none.
+    """
+    try:
+        return parse_json(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}.") from error
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({error}).") from error
+
+
 def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield (line number, object) of a JSON Lines file; empty lines are skipped.
 
@@ -155,9 +181,10 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise InputError(f"{path}:{number}: not JSON ({error.msg}). Expected one object a line.") from error
+            row = parse_json(line)
+        except ValueError as error:
+            reason = error.msg if isinstance(error, json.JSONDecodeError) else error
+            raise InputError(f"{path}:{number}: not JSON ({reason}). Expected one object a line.") from error
         if not isinstance(row, dict):
             raise InputError(f"{path}:{number}: expected a JSON object, found {type(row).__name__}.")
         yield number, row

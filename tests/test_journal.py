@@ -58,5 +58,5 @@ def test_damage_is_named_with_its_line(directory: Path) -> None:
     with pytest.raises(InputError, match=f"{ANSWERS_FILE}:2: damaged"):
         written(directory)
     (directory / SETTINGS_FILE).write_text("{", encoding="utf-8")
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match="not JSON"):
         Journal(directory, SETTINGS)

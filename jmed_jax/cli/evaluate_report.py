@@ -1,6 +1,5 @@
 """`jmed evaluate report`: evaluations beside one another and beside the papers, as a page, as Markdown and as CSV."""
 
-import json
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jmed_jax.cli.arguments import Commands, add_command, add_output, key_value
 from jmed_jax.cli.streams import print_table
 from jmed_jax.errors import InputError
+from jmed_jax.jsonl import read_json
 
 if TYPE_CHECKING:
     from jmed_jax.page.score_table import ScoreTable
@@ -93,11 +93,9 @@ def _names(pairs: Sequence[tuple[str, str]], runs: Sequence[Path]) -> dict[Path,
 
 def _read_contamination(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file. Make it with `jmed evaluate contamination`.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not JSON. Make it with `jmed evaluate contamination`.") from error
+        found = read_json(path)
+    except InputError as error:
+        raise InputError(f"{error} Make it with `jmed evaluate contamination`.") from error
     if not isinstance(found, dict) or not found.keys() >= _CONTAMINATION:
         raise InputError(f"{path}: not made by `jmed evaluate contamination`. Make it with that command.")
     return found

@@ -1,10 +1,10 @@
 """`config.json` of a Hugging Face directory as our ModelConfig: Qwen2, Llama, and Arcee as we export it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from jmed_jax import jsonl
 from jmed_jax.config import ModelConfig
 from jmed_jax.errors import InputError
 
@@ -40,7 +40,8 @@ def read_model_config(path: Path) -> ModelConfig:
     _check_readable(file, content)
     try:
         return _model_config(content)
-    except KeyError as error:
+    except (KeyError, TypeError) as error:
+        # A number that is null counts as left out.
         raise InputError(f"{file}: no {error} in it. Export or fetch the model again.") from error
     except ValueError as error:
         raise InputError(f"{file}: {error}") from error
@@ -52,9 +53,9 @@ def read_json(path: Path) -> dict[str, Any]:
         InputError: the file is no JSON object.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not JSON ({error}). Export or fetch the model again.") from error
+        content = jsonl.read_json(path)
+    except InputError as error:
+        raise InputError(f"{error} Export or fetch the model again.") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: not a JSON object. Export or fetch the model again.")
     return content

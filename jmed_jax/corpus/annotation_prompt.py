@@ -11,6 +11,7 @@ from typing import Literal
 
 from jmed_jax.backends.protocol import Message
 from jmed_jax.errors import InputError
+from jmed_jax.jsonl import read_json
 
 DEFAULT_PROMPT = Path(__file__).with_name("annotation_prompt.json")
 LABELS = ("high", "low")
@@ -77,13 +78,11 @@ def load_prompt(path: Path | None = None) -> AnnotationPrompt:
         InputError: no such file, or it lacks something; names what.
     """
     path = path or DEFAULT_PROMPT
+    entries = read_json(path)
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
         labels = {label: entries["labels"][label] for label in LABELS}
         prompt = AnnotationPrompt(entries.get("system", ""), entries["user"], labels, entries.get("reminders", []))
         prompt.user.format(text="")
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}.") from error
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:
         raise InputError(
             f'{path}: a prompt needs "user" with the field {{text}}, "labels" with "high" and "low", and may have '

@@ -1,6 +1,5 @@
 """Reading evaluation directories: what a model scored, row by row, so that systems can be compared."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from jmed_jax import artifact
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.kappa import Kappa
 from jmed_jax.evaluate.row_scores import RowScores
-from jmed_jax.jsonl import field, read_jsonl
+from jmed_jax.jsonl import field, read_json, read_jsonl
 
 KIND = "evaluation"
 SCORES = "scores.json"
@@ -57,14 +56,19 @@ def open_evaluation(path: Path) -> Evaluation:
         InputError: not an evaluation directory, or one that an older version wrote.
     """
     found = artifact.open_artifact(path, KIND, verify_hashes=False)
-    scores = json.loads((found.path / SCORES).read_text(encoding="utf-8"))
-    for task, entry in scores["tasks"].items():
+    scores = read_json(found.path / SCORES)
+    try:
+        name, tasks = str(scores["model"].get("name", path.name)), {**scores["tasks"]}
+        known = {task: set(entry) for task, entry in tasks.items()}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path / SCORES}: not the scores of an evaluation ({error!r}). Evaluate again.") from error
+    for task, entry in known.items():
         missing = [name for name in NEEDED if name not in entry]
         if missing:
             raise InputError(
                 f'{path / SCORES}: {task} has no "{missing[0]}": written by an older version. Evaluate again.'
             )
-    return Evaluation(found.path, str(scores["model"].get("name", path.name)), scores["tasks"])
+    return Evaluation(found.path, name, tasks)
 
 
 def read_rows(evaluation: Evaluation, task: str) -> TaskRows:
@@ -79,7 +83,10 @@ def read_rows(evaluation: Evaluation, task: str) -> TaskRows:
     kappa = None
     if "kappa_weights" in entry:
         kappa = Kappa([row["gold"] for row in rows], [row["prediction"] for row in rows], entry["kappa_weights"])
-    values = {name: np.array([row["scores"][name] for row in rows], dtype=float) for name in entry["how"]}
+    try:
+        values = {name: np.array([row["scores"][name] for row in rows], dtype=float) for name in entry["how"]}
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: a row without a score that {SCORES} names ({error!r}). Evaluate again.") from error
     return TaskRows(
         ids=[row["id"] for row in rows],
         gold=[row["gold"] for row in rows],

@@ -7,7 +7,6 @@ there, with metadata and translation files beside, which are passed over.
 
 import csv
 import functools
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from jmed_jax.errors import InputError
 from jmed_jax.evaluate.exam_answers import Answer, fill_boxes
 from jmed_jax.evaluate.questions import ChoiceQuestion, ExamQuestion, ExtractionQuestion, Question
 from jmed_jax.evaluate.scores import CHOICE_LETTERS, parse_string_list
-from jmed_jax.jsonl import SUFFIXES, field, read_jsonl, read_lines
+from jmed_jax.jsonl import SUFFIXES, field, read_json, read_jsonl, read_lines
 
 # What the training rows say of themselves: the report, question or sentence is also in the test sets.
 _OVERLAP_FIELDS = ("doc_in_test", "same_question_in_test", "sentence_in_test", "sentence_near_test")
@@ -148,7 +147,8 @@ def _csv_rows(path: Path, task: str) -> Iterator[tuple[int, dict[str, Any]]]:
 def _require_columns(columns: Sequence[str], path: Path) -> None:
     for name in ("question", "answer"):
         if name not in columns:
-            raise InputError(f'{path}:1: no "{name}" column (found: {", ".join(columns)}).')
+            found = ", ".join(" ".join(column.split()) for column in columns)
+            raise InputError(f'{path}:1: no "{name}" column (found: {found}).')
 
 
 def _unique(rows: Iterable[tuple[Path, int, _AnyQuestion]]) -> list[_AnyQuestion]:
@@ -211,10 +211,7 @@ def _options(row: dict[str, Any], task: str, path: Path, line: int) -> dict[str,
 
 @functools.cache
 def _read_shared_options(path: Path) -> dict[str, str]:
-    try:
-        options = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}).") from error
+    options = read_json(path)
     if not isinstance(options, dict):
         raise InputError(f"{path}: expected an object letter → text, found {type(options).__name__}.")
     return options

@@ -1,11 +1,11 @@
 """The wording of the questions. It is data: the package's own (`prompts.json`), or a file of the same shape."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from jmed_jax.errors import InputError
+from jmed_jax.jsonl import read_json
 
 Message = dict[str, str]
 Conversation = list[Message]
@@ -89,12 +89,7 @@ def read_prompt_file(path: Path) -> dict[str, dict[str, str]]:
     Raises:
         InputError: the file is missing, or no JSON object.
     """
-    try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}).") from error
+    entries = read_json(path)
     if not isinstance(entries, dict):
         raise InputError(f"{path}: expected an object name → prompt, found {type(entries).__name__}.")
     return entries

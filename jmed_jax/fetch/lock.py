@@ -16,6 +16,7 @@ from jmed_jax import __version__
 from jmed_jax.artifact import file_sha256, replacing
 from jmed_jax.errors import InputError
 from jmed_jax.fetch.catalogue import DataSet, Upstream
+from jmed_jax.jsonl import read_json
 
 LOCK = "data.lock.json"
 
@@ -51,10 +52,12 @@ class Lock:
         self.sets: dict[str, dict[str, Any]] = {}
         if not (data / LOCK).is_file():
             return
+        stored = read_json(data / LOCK)
         try:
-            stored = json.loads((data / LOCK).read_text(encoding="utf-8"))
-            self.downloads, self.sets = stored["downloads"], stored["sets"]
-        except (ValueError, KeyError, TypeError) as error:
+            self.downloads, self.sets = {**stored["downloads"]}, {**stored["sets"]}
+            files = [entry for kept in self.sets.values() for entry in kept["files"].values()]
+            _ = [(entry["bytes"], entry["sha256"]) for entry in [*files, *self.downloads.values()]]
+        except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{data / LOCK}: not a lock of jmed data ({error!r}). Restore or remove it.") from error
 
     def expected_sha256(self, upstream: Upstream) -> str | None:

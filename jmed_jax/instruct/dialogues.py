@@ -3,14 +3,13 @@
 A file is JSON Lines, or one JSON array, as these collections are usually published.
 """
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.prompts import Conversation
-from jmed_jax.jsonl import field, open_text, read_jsonl
+from jmed_jax.jsonl import field, open_text, parse_json, read_jsonl
 
 Row = dict[str, Any]
 Reader = Callable[[Row, Path, int], Conversation]
@@ -44,7 +43,7 @@ def _rows(path: Path) -> Iterator[tuple[int, Row]]:
         return
     try:
         with open_text(path) as stream:
-            rows = json.load(stream)
+            rows = parse_json(stream.read())
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}).") from error
     for number, row in enumerate(rows, start=1):

@@ -10,6 +10,7 @@ from pathlib import Path
 from jmed_jax.backends.protocol import Message
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.exams.question import LANGUAGES, Language, MultipleChoiceQuestion
+from jmed_jax.jsonl import read_json
 
 DEFAULT_TRANSLATION_PROMPTS = Path(__file__).with_name("translation_prompts.json")
 
@@ -59,8 +60,8 @@ def load_translation_prompts(path: Path | None = None) -> Mapping[Language, Tran
         InputError: not such a file, a language is missing, or a template has a field that does not exist.
     """
     path = path or DEFAULT_TRANSLATION_PROMPTS
+    entries = read_json(path)
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
         prompts = {
             language: TranslationPrompt(*(str(entries[language][key]) for key in ("system", "user", "retry")))
             for language in LANGUAGES
@@ -68,8 +69,6 @@ def load_translation_prompts(path: Path | None = None) -> Mapping[Language, Tran
         for prompt in prompts.values():
             if "\0" not in prompt.user.format(question="\0") or "\0" not in prompt.retry.format(problem="\0"):
                 raise ValueError("a field is missing")
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}.") from error
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise InputError(
             f'{path}: expected "ja" and "en", each with the texts "system", "user" (field {{question}}) and "retry" '

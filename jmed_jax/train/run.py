@@ -26,6 +26,7 @@ from jmed_jax import __version__, config
 from jmed_jax.artifact import Artifact, replacing, replacing_directory
 from jmed_jax.config import ExperimentConfig
 from jmed_jax.errors import InputError
+from jmed_jax.jsonl import read_json
 from jmed_jax.parallel import distributed
 
 RUN_FILE = "run.json"
@@ -80,10 +81,10 @@ def open_run(path: Path) -> Run:
     run_file = path / RUN_FILE
     if not run_file.is_file():
         raise InputError(f"{path}: no {RUN_FILE} here, so this is not a run directory made by `jmed train`.")
+    content = read_json(run_file)
     try:
-        content = json.loads(run_file.read_text(encoding="utf-8"))
         return Run(path, config.from_dict(content["config"]), content["inputs"])
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{run_file}: not a run description ({error!r}).") from error
     except InputError as error:
         raise InputError(f"{run_file}: {error}") from error

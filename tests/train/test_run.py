@@ -99,7 +99,7 @@ def test_somebody_s_tokenizer_is_no_leftover(rows: Artifact, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("{", "not a run description"),
+        ("{", "not JSON"),
         ("[]", "not a run description"),
         ('{"config": {}}', "does not fit this version"),
         (json.dumps({"config": {**json.loads("{}"), "name": "a", "model": {"depth": 3}}}), "does not fit this version"),

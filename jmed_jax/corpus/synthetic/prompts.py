@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from jmed_jax.errors import InputError
+from jmed_jax.jsonl import read_json
 
 KINDS = ("disease", "drug")
 TASKS = ("textbook", "physician_exam", "pharmacist_exam")
@@ -47,7 +47,7 @@ def load_prompts(kind: str, task: str, path: Path | None = None) -> Prompts:
         InputError: not such a file, a part is missing, or a template has a field that does not exist.
     """
     own = json.loads(resources.files("jmed_jax.corpus.synthetic").joinpath("prompts.json").read_text(encoding="utf-8"))
-    entries = _read(path) if path else own
+    entries = read_json(path) if path else own
     try:
         wording = entries["tasks"][task]
         title, system, user = str(wording["title"]), str(wording["system"]), str(wording["user"][kind])
@@ -62,12 +62,3 @@ def load_prompts(kind: str, task: str, path: Path | None = None) -> Prompts:
             f"are {{topic}}, {{count}} and {{format}} ({error!r})."
         ) from error
     return prompts
-
-
-def _read(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}.") from error
-    except ValueError as error:
-        raise InputError(f"{path}: not JSON ({error}).") from error
