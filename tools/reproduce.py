@@ -30,8 +30,8 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 PACKAGES = ("jax", "flax", "optax", "grain", "sentencepiece", "fugashi", "datatrove")
 VALIDATION_QUESTIONS = 100
 """Of a task, at most."""
-COPIES, TERMS_PER_KIND = 8_000, 5_000
-EPOCHS = 3
+COPIES, TERMS_PER_KIND = 14_000, 5_000
+EPOCHS = 2.5
 """Of the instruction data."""
 LONGEST_ANSWER = 160
 
@@ -47,9 +47,9 @@ class Draw:
 
 
 INSTRUCTION_DATA: Mapping[str, Draw] = {
-    "smdis": Draw(limit=6000),
-    "crade": Draw(limit=700),
-    "jcsts": Draw(),
+    "smdis": Draw(limit=12_000),
+    "crade": Draw(limit=600),
+    "jcsts": Draw(2),
     "rrtnm": Draw(3),
     "nrner": Draw(2),
     "mrner_disease": Draw(4),

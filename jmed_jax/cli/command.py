@@ -23,12 +23,12 @@ _SYSTEM_REFUSALS = (
     errno.EEXIST,
     errno.EISDIR,
     errno.ENOTDIR,
-    errno.ENOSPC,
-    errno.EDQUOT,
     errno.EROFS,
     errno.ENAMETOOLONG,
     errno.EFBIG,
 )
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -102,6 +102,10 @@ def _run(parser: Parser, arguments: Sequence[str]) -> int:
 def _report(error: BaseException, traceback_shown: bool) -> int:
     if isinstance(error, InputError):
         return _fail(str(error))
+    if isinstance(error, OSError) and error.errno in _NO_ROOM:
+        # A copy that fails names what is copied first, which is not where room is wanted.
+        place = f"{error.filename2}: " if error.filename2 else ""
+        return _fail(f"{place}{error.strerror}. Nothing incomplete has its final name: make room and try again.")
     if isinstance(error, OSError) and error.errno in _SYSTEM_REFUSALS:
         place = f"{error.filename}: " if error.filename else ""
         return _fail(f"{place}{error.strerror}.")

@@ -1,5 +1,6 @@
 """Bad input: exit code 2, one line that says where and what to do, nothing written."""
 
+import errno
 import io
 import os
 import shutil
@@ -196,3 +197,16 @@ def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_place_that_cannot_be_written(refuse: Refuse, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert "file" in refuse("data", "sample", "--out", tmp_path / "file" / "sample")
+
+
+def test_a_full_disk_leaves_nothing_under_its_final_name(
+    refuse: Refuse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(directory: Path, **_: object) -> None:
+        (directory / "half").write_bytes(b"1")
+        raise OSError(errno.ENOSPC, "No space left on device", "whence", None, "whither")
+
+    monkeypatch.setattr("jmed_jax.sample.generate.write_sample", fill)
+    message = refuse("data", "sample", "--out", tmp_path / "sample")
+    assert "whither: No space left on device. Nothing incomplete has its final name: make room" in message
+    assert list(tmp_path.iterdir()) == []
