@@ -91,7 +91,7 @@ class Training:
     """One training, stage after stage.
 
     Attributes:
-        seconds: of the stages that this process ran, by name.
+        seconds: of the stages that ran to their end in one go, by name.
     """
 
     def __init__(self, recipe: Recipe, data: Path, out: Path, validation: bool) -> None:
@@ -182,15 +182,16 @@ class Training:
         key = hashlib.sha256(json.dumps([words, settings]).encode()).hexdigest()[:8]
         stem, dot, suffix = name.partition(".")
         made = self.out / f"{stem}-{key}{dot}{suffix}"
-        # A killed training has a directory already, and goes on in it.
-        finished = self.out / f".{made.name}.finished" if output == "--run" else made
-        if not finished.exists():
+        # What other commands make takes its name when it is complete; a training that was killed has a directory.
+        finished = self.out / f".{made.name}.finished"
+        if not finished.exists() and (output == "--run" or not made.exists()):
             start = time.perf_counter()
             argv = [*words, output, str(made)]
             print(f"$ jmed {shlex.join(argv)}", flush=True)
             subprocess.run([sys.executable, "-m", "jmed_jax", *argv], check=True)
-            self.seconds[made.name] = round(time.perf_counter() - start, 1)
-            finished.touch()
+            finished.write_text(f"{time.perf_counter() - start:.1f}\n", encoding="utf-8")
+        if finished.exists() and (seconds := finished.read_text(encoding="utf-8")):
+            self.seconds[made.name] = float(seconds)
         return made
 
 
