@@ -30,10 +30,11 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 PACKAGES = ("jax", "flax", "optax", "grain", "sentencepiece", "fugashi", "datatrove")
 VALIDATION_QUESTIONS = 100
 """Of a task, at most."""
-COPIES, TERMS_PER_KIND = 14_000, 5_000
+COPIES, TERMS_PER_KIND = 14_000, 4_000
 EPOCHS = 2.5
 """Of the instruction data."""
 LONGEST_ANSWER = 160
+LONG_ROW, TOKENS_A_STEP = 1024, 2048
 
 
 @dataclass(frozen=True)
@@ -113,12 +114,12 @@ class Training:
         model = self._train("clinical_small", rows, 4, *self.recipe.pretraining)
         if self.recipe.copies:
             exercises = ("data", "copies", "--tokenizer", tokenizer, "--count", COPIES)
-            model = self._exercise("copies", exercises, tokenizer, model)
+            model = self._exercise("copies", exercises, tokenizer, model, 512)
         if self.recipe.terms:
             found = ("data", "terms", "--corpus", corpus, "--dictionary", dictionary, "--per-kind", TERMS_PER_KIND)
-            model = self._exercise(
-                "terms", found, tokenizer, model, "--optimizer.schedule", "cosine", "--optimizer.peak-lr", "1e-3"
-            )
+            falling = ("--optimizer.schedule", "cosine", "--optimizer.peak-lr", "1e-3")
+            # As long as the longest reports: positions that no exercise has reached are foreign to the heads that copy.
+            model = self._exercise("terms", found, tokenizer, model, LONG_ROW, *falling)
         questions = held_out_data if self.validation else self.data
         model = self._tune(questions, tokenizer, model)
         asked = ("--tasks", "jmed_llm", "--data", questions, "--prompts", CONFIGS / "clinical_small_prompts.json")
@@ -144,17 +145,21 @@ class Training:
         size = ("--vocab-size", 8192, "--max-training-words", 3_000_000)
         return self._make("tokenizer", "tokenizer", "train", "--corpus", corpus, *messages, *words, *size)
 
-    def _exercise(self, name: str, command: tuple[Any, ...], tokenizer: Path, model: Path, *options: Any) -> Path:
+    def _exercise(
+        self, name: str, command: tuple[Any, ...], tokenizer: Path, model: Path, row_length: int, *options: Any
+    ) -> Path:
         conversations = self._make(f"{name}.jsonl", *command)
-        rows = self._pack(name, tokenizer, [conversations], 512)
-        return self._train("clinical_small_exercises", rows, 4, "--train.initialize-from", model, *options)
+        rows = self._pack(name, tokenizer, [conversations], row_length)
+        batch = TOKENS_A_STEP // row_length
+        sizes = ("--model.context-length", row_length, "--data.batch-size", batch, "--train.initialize-from", model)
+        return self._train("clinical_small_exercises", rows, batch, *sizes, *options)
 
     def _tune(self, questions: Path, tokenizer: Path, model: Path) -> Path:
         files: list[Path] = []
         for task, draw in INSTRUCTION_DATA.items():
             limit = ("--limit-per-task", draw.limit) if draw.limit else ()
             files += [self._conversations(f"jmed_llm.{task}", questions, *limit)] * draw.times
-        rows = self._pack("instruction", tokenizer, files, 1024)
+        rows = self._pack("instruction", tokenizer, files, LONG_ROW)
         options = ("--train.initialize-from", model, *self.recipe.instruction)
         return self._train("clinical_small_instruct", rows, 2 / EPOCHS, *options)
 

@@ -4,14 +4,18 @@ Pure functions over strings. A model's output is read as a literal and never run
 """
 
 import ast
+import re
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 CHOICE_LETTERS = "ABCDEF"
 NO_CHOICE = "None"
 
 # The benchmark lets a model write 512 tokens. Anything this long is a runaway, and is not given to the parser.
 LONGEST_LIST_CHARACTERS = 20_000
+
+# Not behind an odd number of backslashes, where it is text.
+_ESCAPED_SPACE = re.compile(r"(?<!\\)((?:\\\\)*)\\u3000")
 
 
 def parse_choice(output: str) -> str:
@@ -40,6 +44,14 @@ def parse_string_list(output: str) -> tuple[str, ...] | None:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         return None
     return tuple(value)
+
+
+def print_list(strings: Sequence[str]) -> str:
+    """What `parse_string_list` reads: as Python prints it, but with a full-width space as it is in the text.
+
+    Python escapes it, and a model that copies from a report finds no `\\u3000` there.
+    """
+    return _ESCAPED_SPACE.sub("\\1\u3000", str(list(strings)))
 
 
 def exact_f1(gold: Collection[str], predicted: Collection[str]) -> float:

@@ -16,6 +16,7 @@ from typing import Any
 from jmed_jax.artifact import check_free, replacing
 from jmed_jax.corpus.documents import iter_corpus
 from jmed_jax.errors import InputError
+from jmed_jax.evaluate.scores import print_list
 from jmed_jax.jsonl import write_jsonl
 from jmed_jax.progress import track
 from jmed_jax.tokenizer.core import USER_DICTIONARY_FILE
@@ -29,9 +30,11 @@ QUESTIONS: Mapping[str, str] = {
     "dose": "以下の文章において、薬の量を表す表現は？",
 }
 """Kind of what is asked for → the question."""
-PASSAGE = (60, 320)
+SHORT, LONG = (60, 320), (320, 900)
 """Characters of a passage, drawn anew for each; sentences are not cut."""
-MOST_ANSWERS = 12
+LONG_SHARE = 0.3
+"""Share of the passages that are as long as a case report: what a model has to look back over has to be long too."""
+MOST_ANSWERS = 15
 WRITTEN_SHARE = 0.25
 """Share of the passages into which sentences about drugs are written: descriptions of diseases hardly have any."""
 
@@ -92,7 +95,7 @@ def write_term_exercises(
 
 
 def _conversation(kind: str, number: int, text: str, answers: Sequence[str]) -> dict[str, Any]:
-    roles = {"system": SYSTEM, "user": f"{QUESTIONS[kind]}\n「{text}」", "assistant": str(list(answers))}
+    roles = {"system": SYSTEM, "user": f"{QUESTIONS[kind]}\n「{text}」", "assistant": print_list(answers)}
     messages = [{"role": role, "content": content} for role, content in roles.items()]
     return {"id": f"term-{kind}-{number:06d}", "messages": messages}
 
@@ -109,13 +112,16 @@ class _Writer:
 
     def passages(self, text: str) -> Iterator[_Passage]:
         """Every run of sentences of a document, with what is to be found in it."""
-        passage, limit = "", self._random.randint(*PASSAGE)
+        passage, limit = "", self._limit()
         for sentence in [*_SENTENCE.findall(text), ""]:
             if passage and (not sentence or len(passage) + len(sentence) > limit):
-                if (whole := passage.strip()) and len(whole) <= PASSAGE[1]:
+                if (whole := passage.strip()) and len(whole) <= LONG[1]:
                     yield self._passage(whole)
-                passage, limit = "", self._random.randint(*PASSAGE)
+                passage, limit = "", self._limit()
             passage += sentence
+
+    def _limit(self) -> int:
+        return self._random.randint(*(LONG if self._random.random() < LONG_SHARE else SHORT))
 
     def takes(self, answers: Sequence[str]) -> bool:
         return 1 < len(answers) <= MOST_ANSWERS or (len(answers) == 1 and self._random.random() < 1 / 3)

@@ -10,6 +10,7 @@ from jmed_jax.evaluate.scores import (
     parse_choice,
     parse_string_list,
     partial_f1,
+    print_list,
 )
 
 STRINGS = st.lists(st.text(alphabet="胃癌頭痛ab", max_size=4), max_size=6)
@@ -62,6 +63,11 @@ def test_the_list_parser_never_raises(output: str) -> None:
 @given(STRINGS)
 def test_a_printed_list_is_parsed_back(strings: list[str]) -> None:
     assert parse_string_list(str(strings)) == tuple(strings)
+    assert parse_string_list(print_list(strings)) == tuple(strings)
+
+
+def test_a_full_width_space_is_printed_as_it_is() -> None:
+    assert print_list(["Ｂｉｌ\u3000上昇", "\\u3000"]) == "['Ｂｉｌ\u3000上昇', '\\\\u3000']"
 
 
 def test_exact_f1_counts_equal_strings() -> None:

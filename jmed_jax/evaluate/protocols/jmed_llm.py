@@ -142,7 +142,7 @@ class ExtractionTask(JmedTask[ExtractionQuestion]):
 
     def expected_output(self, question: ExtractionQuestion) -> str:
         # The benchmark prints its sets in no order; the text's own order is one that a model can learn.
-        return str(sorted(question.answers, key=question.question.find))
+        return scores.print_list(sorted(question.answers, key=question.question.find))
 
     def read_output(self, question: ExtractionQuestion, output: str, wording: Prompts | None = None) -> str:  # noqa: ARG002
         found = scores.parse_string_list(output)
