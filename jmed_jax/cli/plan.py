@@ -185,7 +185,7 @@ def _print_time(plan: dict[str, Any]) -> None:
         f"arithmetic assumed at {plan['mfu_assumed']:.0%} of the peak)\n"
         f"{plan['tokens_per_s']:,.0f} tokens/s, {plan['tokens_per_s_per_device']:,.0f} a device"
     )
-    cost = "" if plan["cost"] is None else f", cost {plan['cost']:,.0f}"
+    cost = "" if plan["cost"] is None else f", cost {plan['cost']:,.2f}"
     print(f"the whole run: {plan['days']:.3g} days{cost}")
     print(f"hardware: {plan['hardware']['source']}")
 
