@@ -226,12 +226,6 @@ def _read_adapter_config(folder: Path) -> object:
     return read_config(folder)
 
 
-def _read_tokenizer(folder: Path) -> object:
-    from jmed_jax.tokenizer.load import load_tokenizer
-
-    return load_tokenizer(folder).encode("発熱と咳")
-
-
 def _read_outputs(folder: Path) -> object:
     from jmed_jax.evaluate.scores import parse_choice, parse_string_list
 
@@ -334,6 +328,7 @@ def readers() -> list[Reader]:
         Reader("journal", _journal(), _read_journal, writes=True),
         Reader("lock", {"data.lock.json": _json({"sets": {}, "downloads": {}})}, _read_lock),
         Reader("artefact", {**corpus, "manifest.json": _manifest("corpus", corpus)}, _read_artifact),
+        Reader("run", _run(), _read_run),
         Reader("safetensors", {"model.safetensors": _safetensors()}, _read_tensors),
         Reader("hf config", {"config.json": _json(QWEN2)}, _read_hf_config),
         Reader("adapter config", {"adapter_config.json": _json(ADAPTER)}, _read_adapter_config),
@@ -357,6 +352,25 @@ def _journal() -> Files:
     return {ANSWERS_FILE: _lines({"id": "a", "text": "A"}), SETTINGS_FILE: _json({"model": "m"})}
 
 
+def _run() -> Files:
+    from dataclasses import asdict
+
+    from jmed_jax.config import ExperimentConfig, ModelConfig
+
+    model = ModelConfig(
+        vocab_size=64,
+        num_layers=1,
+        hidden_size=8,
+        mlp_size=16,
+        num_heads=2,
+        num_kv_heads=1,
+        head_dim=4,
+        context_length=8,
+    )
+    run = {"config": asdict(ExperimentConfig("fuzzed", model)), "inputs": {}}
+    return {"run.json": _json(run), "metrics.jsonl": _lines({"step": 1, "loss": 1.0, "tokens": 8})}
+
+
 def _exam_prompts() -> bytes:
     from importlib.resources import files
 
@@ -365,7 +379,24 @@ def _exam_prompts() -> bytes:
 
 # --- damage -----------------------------------------------------------------------------------------------------------
 
-STRANGE = (None, True, -1, 10**400, 1e308, "", "\ud800", "\x00", "あ" * 5000, [], {}, [[]], [None], {"": None}, "NaN")
+STRANGE = (
+    None,
+    True,
+    -1,
+    10**400,
+    10**4200,
+    1e308,
+    "",
+    "\ud800",
+    "\x00",
+    "あ" * 5000,
+    [],
+    {},
+    [[]],
+    [None],
+    {"": None},
+    "NaN",
+)
 
 
 def damage(data: bytes, generator: random.Random) -> bytes:
@@ -440,10 +471,14 @@ def _places(value: Any) -> Iterator[tuple[Any, Any]]:
 # --- the run ----------------------------------------------------------------------------------------------------------
 
 
+class _Hangs(BaseException):
+    """No `OSError` as TimeoutError is, which a reader may turn into a line of its own."""
+
+
 @contextmanager
 def _limited() -> Iterator[None]:
     def stop(*_: object) -> None:
-        raise TimeoutError(f"longer than {LIMIT_S} s")
+        raise _Hangs(f"longer than {LIMIT_S} s")
 
     before = signal.signal(signal.SIGALRM, stop)
     signal.alarm(LIMIT_S)
@@ -474,7 +509,7 @@ def try_once(reader: Reader, seed: int, folder: Path) -> str | None:
     except InputError as error:
         if "\n" in str(error):
             return f"more than one line: {str(error)!r}"
-    except Exception as error:
+    except (Exception, _Hangs) as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         return f"{type(error).__name__} at {Path(last.filename).name}:{last.lineno}: {str(error)[:120]}"
     left = set(folder.rglob("*")) - there

@@ -90,7 +90,7 @@ def file_slots(file: Path) -> dict[str, Slot]:
             header = json.loads(stream.read(length)) if length <= min(size - 8, _LONGEST_HEADER) else None
     except FileNotFoundError as error:
         raise InputError(f"{file}: missing. Fetch or export the model again.") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: damaged, its header is no JSON. Fetch or export the model again.") from error
     if not isinstance(header, dict):
         raise InputError(f"{file}: truncated or no safetensors file. Fetch or export the model again.")
