@@ -135,7 +135,8 @@ def read_config(path: Path) -> LoraConfig:
     targets = content.get("target_modules")
     if targets == "all-linear":
         targets = list(LORA_TARGETS)
-    unknown = [targets] if isinstance(targets, str) else [t for t in targets or () if t not in LORA_TARGETS]
+    # One name may be a pattern, which is not read here.
+    unknown = [t for t in targets if t not in LORA_TARGETS] if isinstance(targets, list) else [targets]
     if unknown or not targets:
         raise InputError(
             f"{file}: target module {', '.join(map(str, unknown)) or '(none)'} matches nothing here; there are "
