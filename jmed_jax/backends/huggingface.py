@@ -156,7 +156,8 @@ class HuggingFaceModel(Backend, Scorer):
             ids_T = torch.tensor(target, device=own_TV.device)
             value = float(own_TV.gather(1, ids_T[:, None]).sum())
             self.counts["prompt_tokens"] += len(prompt)
-            yield Likelihood(value, len(target), bool((own_TV.argmax(dim=1) == ids_T).all()))
+            is_greedy = bool((own_TV.argmax(dim=1) == ids_T).all())
+            yield Likelihood(value, len(target), is_greedy, prompt_tokens=len(prompt))
 
 
 class HuggingFaceEncoder(Encoder):

@@ -60,13 +60,14 @@ class Likelihood:
         log_probability: natural, of the whole continuation after its prompt.
         tokens: of the continuation.
         is_greedy: greedy decoding would write it.
-        overlong: as in `Completion`.
+        overlong, prompt_tokens: as in `Completion`.
     """
 
     log_probability: float
     tokens: int
     is_greedy: bool
     overlong: bool = False
+    prompt_tokens: int | None = None
 
 
 @dataclass(frozen=True)

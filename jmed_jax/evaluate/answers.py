@@ -34,6 +34,14 @@ class Answer:
     def overlong(self) -> bool:
         return self.completion.overlong or any(found.overlong for found in self.likelihoods)
 
+    @property
+    def prompt_tokens(self) -> int | None:
+        """Tokens read: of the prompt; and where continuations are weighed, of them too, the prompt counted once."""
+        if not self.likelihoods:
+            return self.completion.prompt_tokens
+        prompt = self.likelihoods[0].prompt_tokens
+        return None if prompt is None else prompt + sum(found.tokens for found in self.likelihoods)
+
     def record(self, task: str, identifier: str) -> dict[str, Any]:
         """As the journal has it: fields that say nothing are left out."""
         completion = {name: value for name, value in asdict(self.completion).items() if value not in (None, False, "")}

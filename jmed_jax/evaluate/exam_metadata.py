@@ -8,10 +8,10 @@ of them fails, whatever the points), "human_accuracy" (percent of students who w
 import string
 import unicodedata
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jmed_jax.artifact import visible_files
 from jmed_jax.errors import InputError
@@ -32,12 +32,14 @@ class ExamMetadata:
     """Of one question.
 
     Attributes:
+        year: of the examination: the file's name.
         category: the specialty.
         kinki: letters of contraindicated choices; mostly none.
         human_accuracy: share of students who were right, in [0, 1]; None where it was not counted, as for questions
             withdrawn from scoring.
     """
 
+    year: str
     category: str
     kinki: frozenset[str]
     human_accuracy: float | None
@@ -60,48 +62,84 @@ def read_metadata(task: str, data: Path) -> dict[str, ExamMetadata]:
 
 
 def human_and_kinki(
-    task: Task[Any], data: Path, questions: Sequence[Question], predictions: Sequence[str]
+    task: Task[Any], metadata: Mapping[str, ExamMetadata], questions: Sequence[Question], predictions: Sequence[str]
 ) -> dict[str, Metrics]:
     """How students did on the same questions, and the contraindicated choices that the model took.
 
     Returns:
-        {"human": {"accuracy", "n"}, "kinki": {"chosen", "questions"}}, or {} without metadata. "n" questions have a
-        human accuracy; "chosen" counts the contraindicated choices taken in the "questions" that have one. A question
-        that is asked in rotations counts once, as it stands.
+        {"human": {"accuracy", "n"}, "kinki": {"chosen", "questions", "asked"}}, each with the same by year in "years";
+        {} without metadata. "n" questions have a human accuracy; "chosen" counts the contraindicated choices taken in
+        the "questions" that have one, which were "asked" so many times: more often than they are where their choices
+        are turned.
     """
-    metadata = read_metadata(task.name, data)
     known = [
-        (metadata[identifier], question, prediction)
+        _Known(name, metadata[name], question, prediction)
         for question, prediction in zip(questions, predictions, strict=True)
-        if (identifier := question.id.removesuffix("#0")) in metadata
+        if (name := _unturned(question)[0]) in metadata
     ]
     if not known:
         return {}
-    humans = [row.human_accuracy for row, _, _ in known if row.human_accuracy is not None]
-    dangerous = [(row, question, prediction) for row, question, prediction in known if row.kinki]
-    chosen = sum(len(row.kinki & chosen_letters(task, question, prediction)) for row, question, prediction in dangerous)
-    human = {"human": {"accuracy": sum(humans) / len(humans), "n": len(humans)}} if humans else {}
-    return {**human, "kinki": {"chosen": chosen, "questions": len(dangerous)}}
+    years = {
+        year: _human_and_kinki(task, [one for one in known if one.metadata.year == year])
+        for year in sorted({one.metadata.year for one in known})
+    }
+    return {
+        name: {**found, "years": {year: part[name] for year, part in years.items() if name in part}}
+        for name, found in _human_and_kinki(task, known).items()
+    }
 
 
-def category_groups(task: Task[Any], data: Path, questions: Sequence[Question], rows: RowScores) -> dict[str, Metrics]:
-    """ "n" and metrics of every specialty, by name; {} without metadata. `rows` are those of the questions."""
-    metadata = read_metadata(task.name, data)
-    members: dict[str, list[int]] = defaultdict(list)
+class _Known(NamedTuple):
+    """A question of which there are metadata, as it was answered."""
+
+    name: str
+    metadata: ExamMetadata
+    question: Question
+    prediction: str
+
+
+def _human_and_kinki(task: Task[Any], known: Sequence[_Known]) -> dict[str, Metrics]:
+    humans = {one.name: share for one in known if (share := one.metadata.human_accuracy) is not None}
+    dangerous = [one for one in known if one.metadata.kinki]
+    taken = [one.metadata.kinki & chosen_letters(task, one.question, one.prediction) for one in dangerous]
+    kinki = {
+        "chosen": sum(map(len, taken)),
+        "questions": len({one.name for one in dangerous}),
+        "asked": len(dangerous),
+    }
+    human = {"human": {"accuracy": sum(humans.values()) / len(humans), "n": len(humans)}} if humans else {}
+    return {**human, "kinki": kinki}
+
+
+def metadata_groups(
+    metadata: Mapping[str, ExamMetadata], questions: Sequence[Question], rows: RowScores
+) -> dict[str, Metrics]:
+    """ "n" and metrics of every year and every specialty, by name. `rows` are those of the questions."""
+    years: dict[str, list[int]] = defaultdict(list)
+    categories: dict[str, list[int]] = defaultdict(list)
     for index, question in enumerate(questions):
-        row = metadata.get(question.id.partition("#")[0])
+        row = metadata.get(_unturned(question)[0])
         if row is not None:
-            members[row.category].append(index)
-    return {name: {"n": len(indices), **metrics(rows, indices)} for name, indices in sorted(members.items())}
+            years[row.year].append(index)
+            categories[row.category].append(index)
+    groups = [*sorted(years.items()), *sorted(categories.items())]
+    return {name: {"n": len(indices), **metrics(rows, indices)} for name, indices in groups}
 
 
 def chosen_letters(task: Task[Any], question: Question, prediction: str) -> frozenset[str]:
-    """The letters that a prediction stands for; none where it is a numeral or no answer."""
+    """The letters that a prediction stands for, as printed; none where it is a numeral or no answer."""
     if isinstance(task, MultipleChoiceTask):
         assert isinstance(question, MultipleChoiceQuestion)
-        texts = task.choice(question, prediction)
-        return frozenset(string.ascii_lowercase[question.choices.index(text)] for text in texts)
+        _, places = _unturned(question)
+        found = [question.choices.index(text) for text in task.choice(question, prediction)]
+        return frozenset(string.ascii_lowercase[(place + places) % len(question.choices)] for place in found)
     return frozenset(relax(prediction).split(",")) & frozenset(string.ascii_lowercase)
+
+
+def _unturned(question: Question) -> tuple[str, int]:
+    """The id of a question as it is printed, and by how many places its choices are turned."""
+    name, _, places = question.id.partition("#")
+    return name, int(places or 0)
 
 
 def _metadata(row: dict[str, Any], path: Path, line: int) -> ExamMetadata:
@@ -113,4 +151,5 @@ def _metadata(row: dict[str, Any], path: Path, line: int) -> ExamMetadata:
         share = float(accuracy) / 100 if accuracy else None
     except ValueError as error:
         raise InputError(f'{path}:{line}: "human_accuracy" is {accuracy!r}, expected a percentage.') from error
-    return ExamMetadata(str(row.get("category") or ""), frozenset(letters), share)
+    year = path.name.partition(".")[0]
+    return ExamMetadata(year, str(row.get("category") or ""), frozenset(letters), share)

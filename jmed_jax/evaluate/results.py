@@ -104,7 +104,7 @@ def entry_of(plan: Plan, read: Sequence[Read], rows: RowScores, answers: Answers
         "groups": task.score_groups(plan.questions, rows),
         "baselines": {name: _without_count(baseline) for name, baseline in plan.baselines.items()},
         **({"clean": _clean(plan, rows)} if plan.train_path else {}),
-        **({"rotations": _rotations(plan, predictions)} if plan.clusters else {}),
+        **({"rotations": _rotations(plan, predictions, rows)} if plan.clusters else {}),
         **rows.to_entry(),
         "prompt_sha256": plan.prompt_sha256,
         "shots": plan.shots,
@@ -130,13 +130,21 @@ def _clean(plan: Plan, rows: RowScores) -> Metrics | None:
     }
 
 
-def _rotations(plan: Plan, predictions: Sequence[str]) -> dict[str, Any]:
-    """How many questions there are behind the rows, and the share of them answered the same however they are turned."""
+def _rotations(plan: Plan, predictions: Sequence[str], rows: RowScores) -> dict[str, Any]:
+    """How many questions there are behind the rows, the share of them answered the same however they are turned, and
+    in "places" what those score whose choices are turned by 0, 1, … places."""
     assert isinstance(plan.task, MultipleChoiceTask) and plan.clusters is not None
     answers: dict[str, set[tuple[str, ...]]] = {}
     for name, question, prediction in zip(plan.clusters, plan.questions, predictions, strict=True):
         answers.setdefault(name, set()).add(tuple(sorted(plan.task.choice(question, prediction))))  # type: ignore[arg-type]
-    return {"questions": len(answers), "same_answer": sum(len(found) == 1 for found in answers.values()) / len(answers)}
+    turned: dict[int, list[int]] = {}
+    for index, question in enumerate(plan.questions):
+        turned.setdefault(int(question.id.rpartition("#")[2]), []).append(index)
+    return {
+        "questions": len(answers),
+        "same_answer": sum(len(found) == 1 for found in answers.values()) / len(answers),
+        "places": [{"n": len(turned[n]), **_without_count(metrics(rows, turned[n]))} for n in sorted(turned)],
+    }
 
 
 def _without_count(scored: Mapping[str, Any]) -> Metrics:
@@ -150,7 +158,7 @@ def cost(answers: Sequence[Answer], backend: Backend) -> dict[str, Any]:
     machine = backend.machine()
     return {
         "seconds": round(seconds, 3),
-        "prompt_tokens": _sum([answer.completion.prompt_tokens for answer in answers]),
+        "prompt_tokens": _sum([answer.prompt_tokens for answer in answers]),
         "completion_tokens": written,
         "tokens_per_second": round(written / seconds, 2) if written and seconds else None,
         "seconds_a_question": _latency([answer.completion.seconds for answer in answers]),

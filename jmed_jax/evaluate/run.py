@@ -12,7 +12,7 @@ from jmed_jax.backends.replay import Replay
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.answers import Answer, Answers, collect
 from jmed_jax.evaluate.evaluations import KIND, SCORES
-from jmed_jax.evaluate.exam_metadata import category_groups, human_and_kinki
+from jmed_jax.evaluate.exam_metadata import human_and_kinki, metadata_groups, read_metadata
 from jmed_jax.evaluate.judge import judge_name, judge_rows
 from jmed_jax.evaluate.plan import Options, Plan, plan_tasks
 from jmed_jax.evaluate.prompts import DEFAULT_PROMPTS
@@ -206,8 +206,9 @@ def _write_task(
     entry = entry_of(plan, read, rows, answers, backend)
     if graded and judge is not None:
         entry["judge"] = {"name": judge.name, **cost(graded, judge)}
-    entry |= human_and_kinki(plan.task, data, plan.questions, predictions)
-    entry["groups"] |= category_groups(plan.task, data, plan.questions, rows)
+    metadata = read_metadata(name, data)
+    entry |= human_and_kinki(plan.task, metadata, plan.questions, predictions)
+    entry["groups"] = {**metadata_groups(metadata, plan.questions, rows), **entry["groups"]}
     _report(name, entry)
     return entry
 

@@ -97,7 +97,9 @@ class OurModel(Backend, Scorer):
             for place, score in enumerate(scores):
                 length = len(prompts[place]) + len(continuations[place])
                 overlong = length > self._model.config.context_length
-                likelihood = Likelihood(score.log_probability, len(continuations[place]), score.greedy, overlong)
+                likelihood = Likelihood(
+                    score.log_probability, len(continuations[place]), score.greedy, overlong, len(prompts[place])
+                )
                 yield start + place, likelihood
 
     def machine(self) -> Machine:

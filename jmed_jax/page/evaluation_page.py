@@ -9,7 +9,7 @@ from typing import Any
 from jmed_jax.page.evaluation_charts import Chart, curve_charts, score_chart, series_colour
 from jmed_jax.page.evaluation_differences import Differences
 from jmed_jax.page.evaluation_findings import findings
-from jmed_jax.page.evaluation_groups import GroupTable, People, group_tables, people
+from jmed_jax.page.evaluation_groups import GroupTable, People, Turned, group_tables, people, turned_choices
 from jmed_jax.page.evaluation_languages import Languages
 from jmed_jax.page.evaluation_predictions import prediction_data
 from jmed_jax.page.evaluation_runs import EvaluationRun, Inputs
@@ -50,6 +50,7 @@ class Part:
     chart: Chart | None
     groups: Sequence[GroupTable]
     people: Sequence[People]
+    turned: Sequence[Turned]
 
 
 def write_evaluation_page(path: Path, report: Report) -> None:
@@ -65,10 +66,7 @@ def write_evaluation_page(path: Path, report: Report) -> None:
         "runs": [_run_facts(run) for run in runs],
         "facts": _facts(report),
         "findings": findings(runs, report.tables, report.contamination),
-        "parts": [
-            Part(table, score_chart(table), group_tables(table.protocol, runs), people(table.protocol, runs))
-            for table in report.tables
-        ],
+        "parts": [_part(table, runs) for table in report.tables],
         "asked": _asked(runs),
         "curves": curve_charts(report.inputs.curves),
         "speeds": speeds(runs),
@@ -80,6 +78,17 @@ def write_evaluation_page(path: Path, report: Report) -> None:
         "date": time.strftime("%Y-%m-%d"),
     }
     write_html(path, TEMPLATE, values, {"colour": series_colour})
+
+
+def _part(table: ScoreTable, runs: Sequence[EvaluationRun]) -> Part:
+    protocol = table.protocol
+    return Part(
+        table=table,
+        chart=score_chart(table),
+        groups=group_tables(protocol, runs),
+        people=people(protocol, runs),
+        turned=turned_choices(protocol, runs),
+    )
 
 
 def _facts(report: Report) -> list[tuple[str, str]]:

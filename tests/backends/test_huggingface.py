@@ -86,10 +86,9 @@ def test_likelihoods_are_those_of_single_sequences(llama: Path) -> None:
             log_probabilities = model(torch.tensor([ids + target])).logits[0].log_softmax(-1)[len(ids) - 1 : -1]
         expected = sum(float(row[token]) for row, token in zip(log_probabilities, target, strict=True))
         assert found[index].log_probability == pytest.approx(expected, abs=1e-4)
-        assert (found[index].tokens, found[index].is_greedy) == (
-            len(target),
-            log_probabilities.argmax(-1).tolist() == target,
-        )
+        is_greedy = log_probabilities.argmax(-1).tolist() == target
+        assert (found[index].tokens, found[index].is_greedy) == (len(target), is_greedy)
+        assert found[index].prompt_tokens == len(ids)
 
 
 def test_four_bits_need_a_gpu(llama: Path, monkeypatch: pytest.MonkeyPatch) -> None:

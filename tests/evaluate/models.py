@@ -61,4 +61,4 @@ class Weigher(Scripted):
         for index in reversed(range(len(pairs))):
             self.pairs.append(pairs[index])
             text = pairs[index][1]
-            yield index, Likelihood(self.weights.get(text.strip(), -9.0), len(text), is_greedy=False)
+            yield index, Likelihood(self.weights.get(text.strip(), -9.0), len(text), is_greedy=False, prompt_tokens=10)

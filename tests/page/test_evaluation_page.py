@@ -127,7 +127,21 @@ def test_points_beside_the_papers_years(page: str) -> None:
 
 
 def test_examinees_and_contraindicated_choices(page: str) -> None:
-    assert "JMedLLM IgakuQA 62.5 87.1 2 in 9" in section(page, "igakuqa_points")
+    text = section(page, "igakuqa_points")
+    assert "JMedLLM IgakuQA 62.5 87.1 2 in 9 JMedLLM IgakuQA 2018 75.0 90.0 2 in 9" in text
+    assert "JMedLLM IgakuQA 2019 50.0 84.2 –" in text
+
+
+def test_scores_where_the_choices_are_turned(tmp_path: Path) -> None:
+    places = [{"n": 8, "gestalt_accuracy": 0.625}, {"n": 8, "gestalt_accuracy": 0.25}]
+    turned = MadeTask(RIGHT, changed={"rotations": {"questions": 8, "same_answer": 0.375, "places": places}})
+    more = {"questions": 8, "same_answer": 1.0, "places": [*places, {"n": 2, "gestalt_accuracy": 1.0}]}
+    tasks = {"medqa": turned, "medmcqa": MadeTask(RIGHT, changed={"rotations": more})}
+    html = written([write_evaluation(tmp_path / "a", tasks, name="JMedLLM")], tmp_path)
+    text = section(html, "gestalt_cot").partition("Where the choices are turned")[2]
+    assert "as printed turned by 1 turned by 2 JMedLLM MedQA 8 38 % 62.5 25.0" in text
+    assert "JMedLLM MedMCQA 8 100 % 62.5 25.0 100.0" in text
+    assert Outline(without_data(html)).faults == []
 
 
 def test_languages_stand_side_by_side(page: str) -> None:

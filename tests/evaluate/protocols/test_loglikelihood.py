@@ -99,6 +99,8 @@ def test_an_evaluation_weighs_every_choice_once_and_goes_on_after_a_kill(data: P
         "accuracy_text_per_token": 0.5,
         "accuracy_text_per_character": 0.5,
     }
+    # Four prompts of ten tokens, and each question's continuations " A", " B", " asthma" and " gout" once.
+    assert (entry["prompt_tokens"], entry["completion_tokens"]) == (4 * 10 + 2 * 16, None)
     prompts = [row for _, row in read_jsonl(tmp_path / "out/prompts-medqa.jsonl")]
     assert [row["id"] for row in prompts] == ["q1/letter", "q1/text", "q2/letter", "q2/text"]
     assert prompts[0]["continuations"] == [" A", " B"] and prompts[0]["text"].endswith("Answer:")

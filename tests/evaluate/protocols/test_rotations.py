@@ -45,7 +45,9 @@ def test_accuracy_is_over_rotations_and_the_same_answer_is_counted(data: Path) -
 
     entry = evaluate(first_choice_of_what, data, ["medqa"])
     assert (entry["n"], entry["metrics"]["gestalt_accuracy"]) == (6, pytest.approx(4 / 6))
-    assert entry["rotations"] == {"questions": 2, "same_answer": 0.5}
+    assert (entry["rotations"]["questions"], entry["rotations"]["same_answer"]) == (2, 0.5)
+    # gout is the second choice, so the first once it is turned by one place.
+    assert [(at["n"], at["gestalt_accuracy"]) for at in entry["rotations"]["places"]] == [(2, 0.5), (2, 1.0), (2, 0.5)]
     rows = [row for _, row in read_jsonl(data / "out/predictions-medqa.jsonl")]
     assert [row["cluster"] for row in rows] == ["q1"] * 3 + ["q2"] * 3
 
