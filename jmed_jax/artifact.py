@@ -186,16 +186,18 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def visible_files(folder: Path, pattern: str = "*") -> list[Path]:
-    """The files below `folder` whose names match, sorted, and no hidden ones.
+def visible_files(folder: Path, endings: str | tuple[str, ...] = "") -> list[Path]:
+    """The files below `folder` whose names end so, sorted, and no hidden ones.
 
     Hidden are what `replacing` is writing now or left when it was killed, and what editors and file managers put
     beside people's files (`.ipynb_checkpoints`, macOS' `._NAME`).
     """
     return sorted(
         file
-        for file in folder.rglob(pattern)
-        if file.is_file() and not any(part.startswith(".") for part in file.relative_to(folder).parts)
+        for file in folder.rglob("*")
+        if file.name.endswith(endings)
+        and file.is_file()
+        and not any(part.startswith(".") for part in file.relative_to(folder).parts)
     )
 
 

@@ -132,7 +132,7 @@ def test_what_a_kill_or_a_file_manager_leaves_is_not_read(tmp_path: Path) -> Non
         (tmp_path / name).touch()
     with replacing(tmp_path / "c.jsonl") as temporary:
         temporary.touch()
-        assert visible_files(tmp_path, "*.jsonl") == [tmp_path / "b.jsonl", tmp_path / "below/a.jsonl"]
+        assert visible_files(tmp_path, ".jsonl") == [tmp_path / "b.jsonl", tmp_path / "below/a.jsonl"]
 
 
 def test_overwrite_replaces_only_what_we_made(tmp_path: Path) -> None:

@@ -89,6 +89,11 @@ def add_prompts(parser: Parser) -> None:
     parser.add_argument("--prompts", type=Path, metavar="FILE", help=text)
 
 
+def add_seed(parser: Parser) -> None:
+    """`--seed`, of what is drawn."""
+    parser.add_argument("--seed", type=int, default=0, help="of the drawing (default: 0)")
+
+
 def positive(text: str) -> int:
     """A whole number from 1, for argparse's `type`."""
     if text.isdecimal() and int(text) > 0:

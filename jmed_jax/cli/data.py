@@ -10,6 +10,7 @@ from jmed_jax.cli.arguments import (
     add_group,
     add_output,
     add_prompts,
+    add_seed,
     positive,
 )
 from jmed_jax.cli.fetch import add_fetch
@@ -54,7 +55,7 @@ def _add_data(group: Commands) -> None:
     text = "leave out rows whose source also stands in a test set"
     parser.add_argument("--exclude-test-documents", action="store_true", help=text)
     parser.add_argument("--limit-per-task", type=positive, metavar="N", help="draw at most so many rows of a task")
-    parser.add_argument("--seed", type=int, default=0, help="of the drawing (default: 0)")
+    add_seed(parser)
     add_prompts(parser)
 
     parser = add_command(
@@ -69,7 +70,7 @@ def _add_data(group: Commands) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder that holds jmed_llm/train")
     text = "of each task; of an answer at most a third of its rows (default: 100)"
     parser.add_argument("--questions", type=positive, default=100, metavar="N", help=text)
-    parser.add_argument("--seed", type=int, default=0, help="of the drawing (default: 0)")
+    add_seed(parser)
     add_output(parser)
     add_instruct(group)
 

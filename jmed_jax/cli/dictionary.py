@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jmed_jax.cli.arguments import Commands, add_command, add_group, add_output, positive
+from jmed_jax.cli.arguments import Commands, add_command, add_group, add_output, add_seed, positive
 from jmed_jax.cli.streams import print_table, report_artifact
 
 # Of the most frequent changes.
@@ -77,7 +77,7 @@ def _add_check(group: Commands) -> None:
     parser.add_argument("--text-field", default="text", metavar="NAME", help="of a JSON object (default: text)")
     text = "terms drawn of each kind (default: 1000)"
     parser.add_argument("--terms-per-kind", type=positive, default=1000, metavar="N", help=text)
-    parser.add_argument("--seed", type=int, default=0, help="of the drawing (default: 0)")
+    add_seed(parser)
 
 
 def _check(args: Namespace) -> dict[str, Any]:

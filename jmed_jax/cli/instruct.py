@@ -4,7 +4,7 @@ from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jmed_jax.cli.arguments import Commands, Parser, add_command, add_output, add_prompts, key_value, positive
+from jmed_jax.cli.arguments import Commands, add_command, add_output, add_prompts, add_seed, key_value, positive
 from jmed_jax.cli.backends import add_backend, in_words, open_backend
 from jmed_jax.errors import InputError
 from jmed_jax.progress import say
@@ -49,7 +49,7 @@ def _add_instructions(group: Commands) -> None:
     text = "where the examples are, e.g. igakuqa=fewshot.jsonl"
     parser.add_argument("--examples", type=key_value, metavar="SET=FILE", help=text)
     parser.add_argument("--limit", type=positive, metavar="N", help="draw at most so many questions of a source")
-    parser.add_argument("--seed", type=int, default=0, help="of the drawing (default: 0)")
+    add_seed(parser)
     text = "leave out longer questions, e.g. ja=1024 en=2048 as in arXiv 2409.11783"
     parser.add_argument("--longest", type=_longest, nargs="+", default=[], metavar="LANGUAGE=CHARACTERS", help=text)
     text = "evaluation sets: leave out questions that stand there, or nearly, and their translations"
@@ -188,7 +188,8 @@ def _add_exercises(group: Commands) -> None:
     text = "a tokenizer's directory, of whose pieces the texts are made"
     parser.add_argument("--tokenizer", type=Path, required=True, metavar="DIR", help=text)
     parser.add_argument("--count", type=positive, required=True, metavar="N", help="exercises")
-    _add_seed_and_output(parser)
+    add_seed(parser)
+    add_output(parser, metavar="FILE.jsonl")
 
     parser = add_command(
         group,
@@ -201,11 +202,7 @@ def _add_exercises(group: Commands) -> None:
     parser.add_argument("--dictionary", type=Path, required=True, metavar="DIR", help="made by `jmed dictionary build`")
     text = "at most, for diseases, for drugs and for doses each (default: 5000)"
     parser.add_argument("--per-kind", type=positive, default=5000, metavar="N", help=text)
-    _add_seed_and_output(parser)
-
-
-def _add_seed_and_output(parser: Parser) -> None:
-    parser.add_argument("--seed", type=int, default=0, help="of the drawing (default: 0)")
+    add_seed(parser)
     add_output(parser, metavar="FILE.jsonl")
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from jmed_jax.cli.arguments import Commands, Parser, add_command, add_group, add_output, positive
+from jmed_jax.cli.arguments import Commands, Parser, add_command, add_group, add_output, add_seed, positive
 from jmed_jax.cli.backends import add_backend, add_encoder, in_words, open_backend, open_encoder
 from jmed_jax.cli.streams import print_table, report_artifact
 
@@ -68,7 +68,7 @@ def _add_annotate(group: Commands) -> None:
     _add_corpus(parser)
     text = "documents, drawn by a hash of their ids (default: 100000, as the paper)"
     parser.add_argument("--sample", type=positive, default=100_000, metavar="N", help=text)
-    parser.add_argument("--seed", type=int, default=0, help="of the drawing (default: 0)")
+    add_seed(parser)
     text = "sources to draw from (default: all)"
     parser.add_argument("--sources", type=_names, default=[], metavar="A,B", help=text)
     text = "of a document's beginning that the model sees (default: 2000)"

@@ -1,5 +1,6 @@
 """`config.json` of a Hugging Face directory as our ModelConfig: Qwen2, Llama, and Arcee as we export it."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,13 @@ def read_model_config(path: Path) -> ModelConfig:
     file = path / "config.json"
     if not file.is_file():
         raise InputError(f"{path}: neither a run (run.json) nor a Hugging Face directory (config.json).")
-    content = read_json(file)
+    # What is null counts as left out.
+    content = {name: value for name, value in read_json(file).items() if value is not None}
     check_kinds(file, content, _KINDS)
     _check_readable(file, content)
     try:
         return _model_config(content)
-    except (KeyError, TypeError) as error:
-        # A number that is null counts as left out.
+    except KeyError as error:
         raise InputError(f"{file}: no {error} in it. Export or fetch the model again.") from error
     except ValueError as error:
         raise InputError(f"{file}: {error}") from error
@@ -70,7 +71,8 @@ def check_kinds(file: Path, content: Mapping[str, Any], kinds: Mapping[type, Seq
     for kind, names in kinds.items():
         for name in names:
             value = content.get(name)
-            fits = type(value) is kind or (kind is float and type(value) is int)
+            # JSON's whole numbers may be longer than any float.
+            fits = type(value) is kind or (kind is float and type(value) is int and abs(value) <= sys.float_info.max)
             if value is not None and not fits:
                 raise InputError(f"{file}: {name} is {value!r}, expected {kind.__name__}. Fetch the model again.")
 

@@ -4,7 +4,6 @@ PEFT keeps a matrix a layer, as (out, in); ours are (in, out), stacked over laye
 """
 
 import json
-import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -144,23 +143,14 @@ def read_config(path: Path) -> LoraConfig:
         )
     if missing := [name for name in ("r", "lora_alpha") if content.get(name) is None]:
         raise InputError(f"{file}: no {' and no '.join(missing)} in it. Save the adapter again.")
-    if not math.isfinite(alpha := _number(content["lora_alpha"])):
-        raise InputError(f"{file}: lora_alpha is no number that can be used. Save the adapter again.")
     return LoraConfig(
         rank=content["r"],
-        alpha=alpha,
+        alpha=float(content["lora_alpha"]),
         dropout=content.get("lora_dropout") or 0.0,
         targets=tuple(name for name in LORA_TARGETS if name in targets),
         rank_stabilized=content.get("use_rslora") or False,
         dora=content.get("use_dora") or False,
     )
-
-
-def _number(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
 
 
 def _tensors(config: ModelConfig, lora: LoraConfig) -> Iterator[_Tensor]:

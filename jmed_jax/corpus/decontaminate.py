@@ -156,7 +156,7 @@ def _list_files(paths: Sequence[Path]) -> dict[Path, str]:
     files: dict[Path, str] = {}
     for path in paths:
         if path.is_dir():
-            inside = [file for file in visible_files(path) if file.name.endswith(SUFFIXES)]
+            inside = visible_files(path, SUFFIXES)
             files |= {file.resolve(): f"{path.name}/{file.relative_to(path).as_posix()}" for file in inside}
         elif path.exists():
             files[path.resolve()] = path.name

@@ -77,7 +77,7 @@ class Finish(PipelineStep):
             draft.counts.update(_counts(records))
 
     def _files(self, suffix: str) -> list[Path]:
-        return visible_files(self.records, "*" + suffix)
+        return visible_files(self.records, suffix)
 
     def _merge_records(self) -> Records:
         records = Records()

@@ -184,7 +184,7 @@ def file_texts(paths: Sequence[Path]) -> Iterator[Text]:
         InputError: a path is missing, or a file is damaged or of an unknown kind.
     """
     for path in paths:
-        inside = [file for file in visible_files(path) if file.name.endswith(SUFFIXES)]
+        inside = visible_files(path, SUFFIXES)
         files = inside if path.is_dir() and inside else [path]
         for file in files:
             if file.name.endswith(SUFFIXES):

@@ -77,11 +77,10 @@ def compare_languages(
 def language_pairs(evaluation: Evaluation, tasks: Sequence[str] = ()) -> list[tuple[str, str]]:
     """The task in Japanese and the task in English of every benchmark that is there in both, under one protocol."""
     known = [pair for pair in TRANSLATIONS if set(pair) <= evaluation.tasks.keys()]
-    japanese, english = (
-        [name for name, entry in evaluation.tasks.items() if entry.get("language") == language]
-        for language in ("ja", "en")
-    )
-    translated = [pair for pair in product(japanese, english) if pair not in known and _are_paired(evaluation, *pair)]
+    japanese, english = (_named_pairs(evaluation, language) for language in ("ja", "en"))
+    translated = [
+        pair for pair in product(japanese, english) if pair not in known and japanese[pair[0]] & english[pair[1]]
+    ]
     return [
         pair
         for pair in [*known, *translated]
@@ -89,12 +88,13 @@ def language_pairs(evaluation: Evaluation, tasks: Sequence[str] = ()) -> list[tu
     ]
 
 
-def _are_paired(evaluation: Evaluation, japanese: str, english: str) -> bool:
-    # Ids alone, "1" or "2018-3", may meet by chance: only a name of the pair says that one is the other's translation.
-    first, second = (
-        {pair for pair in read_rows(evaluation, task).pairs if "/" in pair} for task in (japanese, english)
-    )
-    return bool(first & second)
+def _named_pairs(evaluation: Evaluation, language: str) -> dict[str, set[str]]:
+    """Task in a language → what its questions have in common with their translations.
+
+    Ids alone, "1" or "2018-3", may meet by chance: only a name ("medqa/1") says that one is the other's translation.
+    """
+    tasks = [task for task, entry in evaluation.tasks.items() if entry.get("language") == language]
+    return {task: {pair for pair in read_rows(evaluation, task).pairs if "/" in pair} for task in tasks}
 
 
 def _compare(

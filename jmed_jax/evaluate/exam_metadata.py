@@ -21,7 +21,7 @@ from jmed_jax.evaluate.protocols.multiple_choice import MultipleChoiceTask
 from jmed_jax.evaluate.questions import Question
 from jmed_jax.evaluate.row_scores import RowScores, metrics
 from jmed_jax.evaluate.task import Metrics, Task
-from jmed_jax.jsonl import field, read_jsonl
+from jmed_jax.jsonl import SUFFIXES, field, read_jsonl
 
 TASKS = ("igakuqa", "igakuqa_en")
 DIRECTORY = "igakuqa/metadata"
@@ -53,7 +53,7 @@ def read_metadata(task: str, data: Path) -> dict[str, ExamMetadata]:
     """
     if task not in TASKS or not (data / DIRECTORY).is_dir():
         return {}
-    files = visible_files(data / DIRECTORY, "*.jsonl*")
+    files = visible_files(data / DIRECTORY, SUFFIXES)
     return {
         field(row, "problem_id", str, path, line): _metadata(row, path, line)
         for path in files

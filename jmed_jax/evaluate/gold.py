@@ -111,8 +111,8 @@ def _exam_files(path: Path) -> list[Path]:
     root = path / "ja" if (path / "ja").is_dir() else path
     files = [
         file
-        for file in visible_files(root)
-        if file.name.endswith(SUFFIXES) and not re.search("metadata|translate", str(file.relative_to(root)))
+        for file in visible_files(root, SUFFIXES)
+        if not re.search("metadata|translate", str(file.relative_to(root)))
     ]
     if not files:
         raise InputError(f"{path}: no examination files (YEAR.jsonl or NNN-X.jsonl) in this directory.")

@@ -13,7 +13,7 @@ from typing import Any
 
 from jmed_jax.artifact import replacing_directory
 from jmed_jax.errors import InputError
-from jmed_jax.evaluate.gold import find_task_file, shared_options_file
+from jmed_jax.evaluate.gold import shared_options_file
 from jmed_jax.evaluate.protocols.jmed_llm import TEST, TRAIN
 from jmed_jax.evaluate.task import Task
 from jmed_jax.evaluate.tasks import get_task
@@ -43,7 +43,7 @@ def hold_out(tasks: Sequence[str], data: Path, out: Path, *, questions: int, see
             rows = [row for _, row in read_jsonl(path)]
             # Seeded by task too, so that a task's rows do not depend on which others are held out.
             held = _draw(rows, questions, random.Random(f"{seed} {task.name}"))
-            name = _short_name(task)
+            name = path.name.partition(".")[0]
             for part, wanted in ((TEST, True), (TRAIN, False)):
                 (directory / part).mkdir(parents=True, exist_ok=True)
                 write_jsonl(
@@ -56,15 +56,10 @@ def hold_out(tasks: Sequence[str], data: Path, out: Path, *, questions: int, see
     return counts
 
 
-def _short_name(task: Task[Any]) -> str:
-    return task.name.rpartition(".")[2]
-
-
 def _training_file(task: Task[Any], data: Path) -> Path:
-    directory = data / TRAIN
-    path = find_task_file(directory, _short_name(task)) if directory.is_dir() else None
+    path = task.train_path(data)
     if path is None or not path.name.endswith(SUFFIXES):
-        raise InputError(f"{directory}: no training rows of {task.name} in JSON Lines.")
+        raise InputError(f"{data / TRAIN}: no training rows of {task.name} in JSON Lines.")
     return path
 
 

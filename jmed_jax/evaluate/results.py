@@ -21,6 +21,7 @@ from jmed_jax.evaluate.restore import restore_writing
 from jmed_jax.evaluate.row_scores import RowScores, metrics
 from jmed_jax.evaluate.score import clean_rows
 from jmed_jax.evaluate.task import Metrics, Task
+from jmed_jax.jsonl import SUFFIXES
 
 _COUNT = "unparsable"
 
@@ -189,4 +190,4 @@ def left_out_in_words(plan: Plan) -> str:
 
 def gold_files(path: Path) -> list[Path]:
     """The files that gold rows were read from."""
-    return visible_files(path, "*.jsonl*") if path.is_dir() else [path]
+    return visible_files(path, SUFFIXES) if path.is_dir() else [path]

@@ -161,7 +161,7 @@ def write_held_out(style: Style, data: Path, out: Path, *, side: Side = "test") 
 
 def _years(data: Path) -> list[Path]:
     folder = data / EXAMS
-    return visible_files(folder, "*.jsonl") if folder.is_dir() else []
+    return visible_files(folder, ".jsonl") if folder.is_dir() else []
 
 
 def write_training(style: Style, data: Path, out: Path, held_out: Path, *, exams: int) -> list[Path]:

@@ -55,11 +55,7 @@ def iter_files(path: Path) -> list[Path]:
         if not path.exists():
             raise InputError(f"{path}: no such file or directory of questions.")
         return [path]
-    files = [
-        file
-        for file in visible_files(path)
-        if file.name.endswith(SUFFIXES) and not _is_beside_questions(file.relative_to(path))
-    ]
+    files = [file for file in visible_files(path, SUFFIXES) if not _is_beside_questions(file.relative_to(path))]
     if not files:
         raise InputError(f"{path}: no files of questions ({', '.join(SUFFIXES)}) in this directory.")
     return files
