@@ -17,13 +17,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from timing import save
 
 from jmed_jax.artifact import open_artifact
+from jmed_jax.evaluate.compare import compare_evaluations
 from jmed_jax.jsonl import read_jsonl, write_jsonl
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -32,7 +33,6 @@ VALIDATION_QUESTIONS = 100
 """Of a task, at most."""
 COPIES, TERMS_PER_KIND = 14_000, 4_000
 EPOCHS = 2.5
-"""Of the instruction data."""
 LONGEST_ANSWER = 160
 LONG_ROW, TOKENS_A_STEP = 1024, 2048
 
@@ -66,26 +66,49 @@ class Recipe:
     Attributes:
         dictionary: the tokenizer's MeCab knows the medical terms.
         copies, terms: there are exercises in copying and in extraction.
+        kept_terms: so many exercises of a kind, others than before, stand among the instruction data, too.
+        text: this share of the pre-training steps.
         pretraining, instruction: options of `jmed train`.
     """
 
     dictionary: bool = True
     copies: bool = True
     terms: bool = True
+    kept_terms: int = 0
+    text: float = 1.0
     pretraining: tuple[str, ...] = ()
     instruction: tuple[str, ...] = ()
 
 
 RECIPE = "clinical_small"
+NO_EXERCISES = Recipe(copies=False, terms=False)
 VARIANTS: Mapping[str, Recipe] = {
     RECIPE: Recipe(),
-    "no_dictionary": Recipe(dictionary=False),
-    "document_mask": Recipe(pretraining=("--data.attention-mask", "document")),
+    "no_dictionary": replace(NO_EXERCISES, dictionary=False),
+    "document_mask": replace(NO_EXERCISES, pretraining=("--data.attention-mask", "document")),
+    "half_text": replace(NO_EXERCISES, text=0.5),
+    "no_text": replace(NO_EXERCISES, text=0.0),
     "no_copies": Recipe(copies=False),
     "no_terms": Recipe(terms=False),
+    "no_exercises": NO_EXERCISES,
+    "kept_terms": Recipe(kept_terms=700),
     "no_neftune": Recipe(instruction=("--train.neftune-alpha", "0")),
     "tokens_alike": Recipe(instruction=("--train.length-normalization", "0")),
 }
+
+COMPARED = (
+    ("no_exercises", RECIPE),
+    ("no_terms", RECIPE),
+    ("no_copies", RECIPE),
+    (RECIPE, "kept_terms"),
+    ("no_neftune", RECIPE),
+    ("tokens_alike", RECIPE),
+    ("no_dictionary", "no_exercises"),
+    ("no_exercises", "document_mask"),
+    ("no_text", "half_text"),
+    ("half_text", "no_exercises"),
+)
+"""Pairs of variants that differ in one thing, without it and with it."""
 
 
 class Training:
@@ -95,8 +118,9 @@ class Training:
         seconds: of the stages that ran to their end in one go, by name.
     """
 
-    def __init__(self, recipe: Recipe, data: Path, out: Path, validation: bool) -> None:
+    def __init__(self, recipe: Recipe, data: Path, out: Path, validation: bool, epochs: float) -> None:
         self.recipe = recipe
+        self.epochs = epochs
         self.data = data.resolve()
         self.out = out
         self.validation = validation
@@ -111,17 +135,23 @@ class Training:
         tokenizer = self._tokenizer(corpus, dictionary, held_out_data)
         text = ("--mode", "concat", "--corpus", corpus, "--row-length", 512)
         rows = self._make("rows", "pack", *text, "--tokenizer", tokenizer)
-        model = self._train("clinical_small", rows, 4, *self.recipe.pretraining)
-        if self.recipe.copies:
-            exercises = ("data", "copies", "--tokenizer", tokenizer, "--count", COPIES)
+        model = None
+        if self.recipe.text:
+            model = self._train("clinical_small", rows, 4 / self.recipe.text, *self.recipe.pretraining)
+        found = ("data", "terms", "--corpus", corpus, "--dictionary", dictionary)
+        if model and self.recipe.copies:
+            exercises: tuple[Any, ...] = ("data", "copies", "--tokenizer", tokenizer, "--count", COPIES)
             model = self._exercise("copies", exercises, tokenizer, model, 512)
-        if self.recipe.terms:
-            found = ("data", "terms", "--corpus", corpus, "--dictionary", dictionary, "--per-kind", TERMS_PER_KIND)
+        if model and self.recipe.terms:
             falling = ("--optimizer.schedule", "cosine", "--optimizer.peak-lr", "1e-3")
             # As long as the longest reports: positions that no exercise has reached are foreign to the heads that copy.
-            model = self._exercise("terms", found, tokenizer, model, LONG_ROW, *falling)
+            exercises = (*found, "--per-kind", TERMS_PER_KIND)
+            model = self._exercise("terms", exercises, tokenizer, model, LONG_ROW, *falling)
+        kept = []
+        if self.recipe.kept_terms:
+            kept = [self._make("terms.jsonl", *found, "--per-kind", self.recipe.kept_terms, "--seed", 1)]
         questions = held_out_data if self.validation else self.data
-        model = self._tune(questions, tokenizer, model)
+        model = self._tune(questions, kept, tokenizer, model)
         asked = ("--tasks", "jmed_llm", "--data", questions, "--prompts", CONFIGS / "clinical_small_prompts.json")
         return self._make("scores", "evaluate", "run", "--model", model, *asked, "--max-new-tokens", LONGEST_ANSWER)
 
@@ -154,14 +184,14 @@ class Training:
         sizes = ("--model.context-length", row_length, "--data.batch-size", batch, "--train.initialize-from", model)
         return self._train("clinical_small_exercises", rows, batch, *sizes, *options)
 
-    def _tune(self, questions: Path, tokenizer: Path, model: Path) -> Path:
-        files: list[Path] = []
+    def _tune(self, questions: Path, kept: list[Path], tokenizer: Path, model: Path | None) -> Path:
+        files = [*kept]
         for task, draw in INSTRUCTION_DATA.items():
             limit = ("--limit-per-task", draw.limit) if draw.limit else ()
             files += [self._conversations(f"jmed_llm.{task}", questions, *limit)] * draw.times
         rows = self._pack("instruction", tokenizer, files, LONG_ROW)
-        options = ("--train.initialize-from", model, *self.recipe.instruction)
-        return self._train("clinical_small_instruct", rows, 2 / EPOCHS, *options)
+        start = ("--train.initialize-from", model) if model else ()
+        return self._train("clinical_small_instruct", rows, 2 / self.epochs, *start, *self.recipe.instruction)
 
     def _conversations(self, tasks: str, questions: Path, *options: Any) -> Path:
         wording = ("--balance", "--prompts", CONFIGS / "clinical_small_prompts.json")
@@ -236,6 +266,19 @@ def task_results(scores: Path) -> dict[str, dict[str, Any]]:
     return results
 
 
+def comparisons(evaluations: Mapping[str, Path]) -> list[dict[str, Any]]:
+    """The differences in the main metrics between the pairs of COMPARED that are there, Holm-corrected over a pair's
+    tasks.
+    """
+    rows = []
+    for first, second in COMPARED:
+        if {first, second} <= evaluations.keys():
+            main = {entry["metric"] for entry in task_results(evaluations[first]).values()}
+            found = compare_evaluations([evaluations[first], evaluations[second]], chosen_metrics=sorted(main))
+            rows += [{**row.to_dict(), "first": first, "second": second} for row in found.rows]
+    return rows
+
+
 def print_table(results: Mapping[str, Mapping[str, Any]]) -> None:
     for name, entry in results.items():
         low, high = entry["interval"]
@@ -261,19 +304,24 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, help="where all stages go")
     parser.add_argument("--validation", action="store_true", help="score questions drawn from the training rows")
     parser.add_argument("--variants", default=RECIPE, help=f"some of {', '.join(VARIANTS)}, separated by commas")
+    parser.add_argument("--epochs", type=float, default=EPOCHS, help="of the instruction data (default: %(default)s)")
     parser.add_argument("--check", type=Path, help="a result on record: exit 1 if a score is outside of its interval")
     parser.add_argument("--save", action="store_true", help="write a result into tools/results")
     arguments = parser.parse_args()
-    trainings, found = {}, {}
+    trainings, evaluations, found = {}, {}, {}
     for name in arguments.variants.split(","):
-        trainings[name] = Training(VARIANTS[name], arguments.data, arguments.out, arguments.validation)
-        found[name] = task_results(trainings[name].run())
+        trainings[name] = Training(
+            VARIANTS[name], arguments.data, arguments.out, arguments.validation, arguments.epochs
+        )
+        evaluations[name] = trainings[name].run()
+        found[name] = task_results(evaluations[name])
         print(f"\n{name}{', validation questions' if arguments.validation else ''}")
         print_table(found[name])
     if arguments.save:
         kind = "validation" if arguments.validation else "test"
         runs = {name: {"stages": trainings[name].seconds, "tasks": found[name]} for name in found}
-        print(save(f"clinical_small_{kind}", {"runs": runs}, PACKAGES))
+        result = {"epochs": arguments.epochs, "runs": runs, "comparisons": comparisons(evaluations)}
+        print(save(f"clinical_small_{kind}", result, PACKAGES))
     if arguments.check:
         recorded = json.loads(arguments.check.read_text(encoding="utf-8"))["runs"][RECIPE]["tasks"]
         lines = differences(found[RECIPE], recorded)

@@ -89,7 +89,12 @@ def _between_languages(args: Namespace) -> list[dict[str, Any]]:
 def _cells(row: dict[str, Any], columns: Mapping[str, str]) -> tuple[Any, ...]:
     low, high = row["interval"]
     values = [row[name] for name in columns]
-    return (*values, row["difference"], f"[{low:.4f}, {high:.4f}]", row["test"], row["p"], row["p_holm"])
+    return (*values, row["difference"], f"[{low:.4f}, {high:.4f}]", row["test"], _p(row["p"]), _p(row["p_holm"]))
+
+
+def _p(value: float) -> float | str:
+    # No p is 0.
+    return "<0.0001" if value < 0.0001 else value
 
 
 def _names(text: str) -> tuple[str, ...]:

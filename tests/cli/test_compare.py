@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from jmed_jax.cli import main
 from jmed_jax.corpus.documents import iter_corpus
 from jmed_jax.evaluate.row_scores import RowScores
 from tests.evaluate.evaluation_directories import TaskAnswers, write_evaluation
@@ -26,6 +28,15 @@ def test_models_are_compared_and_the_table_is_written(tmp_path: Path, ask: Ask) 
     assert (row["first"], row["second"], row["difference"], row["test"]) == ("weak", "good", 1.0, "McNemar")
     assert result["correction"] == "Holm over 1 comparisons"
     assert json.loads(out.read_text())["comparisons"] == result["comparisons"]
+
+
+def test_a_p_that_rounds_to_nothing_is_not_printed_as_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weak, good = (write_model(tmp_path / name, [right] * 20, "medqa") for name, right in (("weak", 0), ("good", 1)))
+    assert main(["evaluate", "compare", str(weak), str(good)]) == 0
+    (table,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("medqa")]
+    assert table.split()[-2:] == ["<0.0001", "<0.0001"]
 
 
 def test_languages_are_compared(tmp_path: Path, ask: Ask) -> None:

@@ -40,7 +40,7 @@ def commands(reproduce: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str
 def run(reproduce: ModuleType, tmp_path: Path, variant: str, validation: bool = True) -> Path:
     data = tmp_path / "data"
     data.mkdir(exist_ok=True)
-    made: Path = reproduce.Training(reproduce.VARIANTS[variant], data, tmp_path / "out", validation).run()
+    made: Path = reproduce.Training(reproduce.VARIANTS[variant], data, tmp_path / "out", validation, 1.0).run()
     return made
 
 
@@ -58,7 +58,17 @@ def test_every_stage_runs_once(reproduce: ModuleType, commands: list[str], tmp_p
 
 @pytest.mark.parametrize(
     ("variant", "trainings"),
-    [("no_neftune", 1), ("no_terms", 1), ("no_copies", 2), ("document_mask", 4), ("no_dictionary", 4)],
+    [
+        ("no_neftune", 1),
+        ("kept_terms", 1),
+        ("no_terms", 1),
+        ("no_copies", 2),
+        ("no_exercises", 1),
+        ("document_mask", 2),
+        ("half_text", 2),
+        ("no_text", 1),
+        ("no_dictionary", 2),
+    ],
 )
 def test_a_variant_shares_what_comes_before_its_difference(
     reproduce: ModuleType, commands: list[str], tmp_path: Path, variant: str, trainings: int
