@@ -31,7 +31,9 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 PACKAGES = ("jax", "flax", "optax", "grain", "sentencepiece", "fugashi", "datatrove")
 VALIDATION_QUESTIONS = 100
 """Of a task, at most."""
-COPIES, TERMS_PER_KIND = 14_000, 4_000
+COPIES, TERMS = 14_000, 15_000
+REFRESHED = 800
+"""Copies that stand among the exercises in extraction."""
 EPOCHS = 2.5
 LONGEST_ANSWER = 160
 LONG_ROW, TOKENS_A_STEP = 1024, 2048
@@ -66,7 +68,7 @@ class Recipe:
     Attributes:
         dictionary: the tokenizer's MeCab knows the medical terms.
         copies, terms: there are exercises in copying and in extraction.
-        kept_terms: so many exercises of a kind, others than before, stand among the instruction data, too.
+        kept_copies, kept_terms: so many exercises, others than before, stand among the instruction data, too.
         text: this share of the pre-training steps.
         pretraining, instruction: options of `jmed train`.
     """
@@ -74,6 +76,7 @@ class Recipe:
     dictionary: bool = True
     copies: bool = True
     terms: bool = True
+    kept_copies: int = 0
     kept_terms: int = 0
     text: float = 1.0
     pretraining: tuple[str, ...] = ()
@@ -86,12 +89,14 @@ VARIANTS: Mapping[str, Recipe] = {
     RECIPE: Recipe(),
     "no_dictionary": replace(NO_EXERCISES, dictionary=False),
     "document_mask": replace(NO_EXERCISES, pretraining=("--data.attention-mask", "document")),
+    "double_text": replace(NO_EXERCISES, text=2.0),
     "half_text": replace(NO_EXERCISES, text=0.5),
     "no_text": replace(NO_EXERCISES, text=0.0),
     "no_copies": Recipe(copies=False),
     "no_terms": Recipe(terms=False),
     "no_exercises": NO_EXERCISES,
-    "kept_terms": Recipe(kept_terms=700),
+    "kept_copies": Recipe(kept_copies=800),
+    "kept_terms": Recipe(kept_terms=3000),
     "no_neftune": Recipe(instruction=("--train.neftune-alpha", "0")),
     "tokens_alike": Recipe(instruction=("--train.length-normalization", "0")),
 }
@@ -100,6 +105,7 @@ COMPARED = (
     ("no_exercises", RECIPE),
     ("no_terms", RECIPE),
     ("no_copies", RECIPE),
+    (RECIPE, "kept_copies"),
     (RECIPE, "kept_terms"),
     ("no_neftune", RECIPE),
     ("tokens_alike", RECIPE),
@@ -107,6 +113,7 @@ COMPARED = (
     ("no_exercises", "document_mask"),
     ("no_text", "half_text"),
     ("half_text", "no_exercises"),
+    ("no_exercises", "double_text"),
 )
 """Pairs of variants that differ in one thing, without it and with it."""
 
@@ -138,18 +145,23 @@ class Training:
         model = None
         if self.recipe.text:
             model = self._train("clinical_small", rows, 4 / self.recipe.text, *self.recipe.pretraining)
-        found = ("data", "terms", "--corpus", corpus, "--dictionary", dictionary)
+        copies = ("data", "copies", "--tokenizer", tokenizer)
+        terms = ("data", "terms", "--corpus", corpus, "--dictionary", dictionary)
         if model and self.recipe.copies:
-            exercises: tuple[Any, ...] = ("data", "copies", "--tokenizer", tokenizer, "--count", COPIES)
-            model = self._exercise("copies", exercises, tokenizer, model, 512)
+            files = [self._make("copies.jsonl", *copies, "--count", COPIES)]
+            model = self._exercise("copies", files, tokenizer, model, 512)
         if model and self.recipe.terms:
             falling = ("--optimizer.schedule", "cosine", "--optimizer.peak-lr", "1e-3")
+            files = [self._make("terms.jsonl", *terms, "--count", TERMS)]
+            if self.recipe.copies:
+                files.append(self._make("copies.jsonl", *copies, "--count", REFRESHED, "--seed", 1))
             # As long as the longest reports: positions that no exercise has reached are foreign to the heads that copy.
-            exercises = (*found, "--per-kind", TERMS_PER_KIND)
-            model = self._exercise("terms", exercises, tokenizer, model, LONG_ROW, *falling)
+            model = self._exercise("terms", files, tokenizer, model, LONG_ROW, *falling)
         kept = []
+        if self.recipe.kept_copies:
+            kept.append(self._make("copies.jsonl", *copies, "--count", self.recipe.kept_copies, "--seed", 2))
         if self.recipe.kept_terms:
-            kept = [self._make("terms.jsonl", *found, "--per-kind", self.recipe.kept_terms, "--seed", 1)]
+            kept.append(self._make("terms.jsonl", *terms, "--count", self.recipe.kept_terms, "--seed", 2))
         questions = held_out_data if self.validation else self.data
         model = self._tune(questions, kept, tokenizer, model)
         asked = ("--tasks", "jmed_llm", "--data", questions, "--prompts", CONFIGS / "clinical_small_prompts.json")
@@ -176,10 +188,9 @@ class Training:
         return self._make("tokenizer", "tokenizer", "train", "--corpus", corpus, *messages, *words, *size)
 
     def _exercise(
-        self, name: str, command: tuple[Any, ...], tokenizer: Path, model: Path, row_length: int, *options: Any
+        self, name: str, files: list[Path], tokenizer: Path, model: Path, row_length: int, *options: Any
     ) -> Path:
-        conversations = self._make(f"{name}.jsonl", *command)
-        rows = self._pack(name, tokenizer, [conversations], row_length)
+        rows = self._pack(name, tokenizer, files, row_length)
         batch = TOKENS_A_STEP // row_length
         sizes = ("--model.context-length", row_length, "--data.batch-size", batch, "--train.initialize-from", model)
         return self._train("clinical_small_exercises", rows, batch, *sizes, *options)

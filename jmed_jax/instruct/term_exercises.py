@@ -5,6 +5,7 @@ many questions as wanted. They teach what kind of word is meant and how to write
 the findings a patient really has, only annotated rows can tell.
 """
 
+import math
 import random
 import re
 from collections import defaultdict
@@ -25,14 +26,16 @@ from jmed_jax.tokenizer.morphology import Segmenter
 
 SYSTEM = "リストで答えてください。"
 QUESTIONS: Mapping[str, str] = {
-    "disease": "以下の文章において、病名や症状を表す表現は？",
+    "disease": "以下の文章において、患者に実際に認められた病変や症状の存在を示す異常などの所見を表す表現は？",
     "drug": "以下の文章において、薬品名は？",
-    "dose": "以下の文章において、薬の量を表す表現は？",
+    "dose": "以下の文章において、処方量など薬品にかかわる値は？",
 }
-"""Kind of what is asked for → the question."""
+"""Kind of what is asked for → the question, as JMED-LLM puts it: in other words a small model does not know it again."""
+SHARES: Mapping[str, float] = {"disease": 0.55, "drug": 0.275, "dose": 0.175}
+"""Of the exercises. Doses are the easiest to find, and with as many of them a model answers everything with doses."""
 SHORT, LONG = (60, 320), (320, 900)
 """Characters of a passage, drawn anew for each; sentences are not cut."""
-LONG_SHARE = 0.3
+LONG_SHARE = 0.2
 """Share of the passages that are as long as a case report: what a model has to look back over has to be long too."""
 MOST_ANSWERS = 15
 WRITTEN_SHARE = 0.25
@@ -66,9 +69,10 @@ class _Passage:
 
 
 def write_term_exercises(
-    corpus: Path, dictionary: Path, out: Path, *, per_kind: int, seed: int = 0, overwrite: bool = False
+    corpus: Path, dictionary: Path, out: Path, *, count: int, seed: int = 0, overwrite: bool = False
 ) -> dict[str, int]:
-    """Write up to `per_kind` conversations a kind of question to a JSONL file (`.gz` and `.zst` by name).
+    """Write up to `count` conversations, SHARES of them for each kind of question, to a JSONL file (`.gz` and `.zst` by
+    name).
 
     The same arguments give the same file. Of the passages with one answer only, which are most, a third is taken.
 
@@ -88,7 +92,7 @@ def write_term_exercises(
                     found[kind].append(_conversation(kind, len(found[kind]), passage.text, answers))
     if not found:
         raise InputError(f"{corpus}: no passage has a term of {dictionary}.")
-    drawn = {kind: writer.draw(rows, per_kind) for kind, rows in sorted(found.items())}
+    drawn = {kind: writer.draw(rows, math.ceil(count * SHARES[kind])) for kind, rows in sorted(found.items())}
     with replacing(out) as temporary:
         write_jsonl(temporary, [row for rows in drawn.values() for row in rows])
     return {kind: len(rows) for kind, rows in drawn.items()}

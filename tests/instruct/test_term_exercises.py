@@ -9,7 +9,7 @@ from jmed_jax.corpus.config import CorpusConfig
 from jmed_jax.corpus.pipeline import build_corpus
 from jmed_jax.corpus.sources import plain_sources
 from jmed_jax.errors import InputError
-from jmed_jax.instruct.term_exercises import MOST_ANSWERS, QUESTIONS, write_term_exercises
+from jmed_jax.instruct.term_exercises import MOST_ANSWERS, QUESTIONS, SHARES, write_term_exercises
 from jmed_jax.jsonl import read_jsonl, write_jsonl
 from jmed_jax.tokenizer.dictionary import build_dictionary
 from tests.corpus.texts import document
@@ -43,8 +43,9 @@ def rows(path: Path) -> list[tuple[str, str, list[str]]]:
 
 
 def test_answers_stand_in_the_passage_in_its_order_and_once(folder: Path, tmp_path: Path) -> None:
-    counts = write_term_exercises(folder / "corpus", folder / "dictionary", tmp_path / "out.jsonl", per_kind=30)
-    assert counts.keys() <= QUESTIONS.keys() and max(counts.values()) <= 30
+    counts = write_term_exercises(folder / "corpus", folder / "dictionary", tmp_path / "out.jsonl", count=60)
+    assert counts.keys() <= QUESTIONS.keys() == SHARES.keys()
+    assert all(number <= 60 * SHARES[kind] + 1 for kind, number in counts.items()) and counts["disease"] == 33
     for _, passage, answers in rows(tmp_path / "out.jsonl"):
         places = [passage.find(answer) for answer in answers]
         assert min(places) >= 0 and places == sorted(set(places))
@@ -52,7 +53,7 @@ def test_answers_stand_in_the_passage_in_its_order_and_once(folder: Path, tmp_pa
 
 
 def test_every_kind_is_asked_for_by_its_own_terms(folder: Path, tmp_path: Path) -> None:
-    write_term_exercises(folder / "corpus", folder / "dictionary", tmp_path / "out.jsonl", per_kind=1000)
+    write_term_exercises(folder / "corpus", folder / "dictionary", tmp_path / "out.jsonl", count=1000)
     by_kind = {
         kind: {answer for k, _, answers in rows(tmp_path / "out.jsonl") if k == kind for answer in answers}
         for kind in QUESTIONS
@@ -64,9 +65,7 @@ def test_every_kind_is_asked_for_by_its_own_terms(folder: Path, tmp_path: Path) 
 
 def test_a_seed_gives_the_same_file(folder: Path, tmp_path: Path) -> None:
     for name, seed in (("1", 0), ("2", 0), ("3", 1)):
-        write_term_exercises(
-            folder / "corpus", folder / "dictionary", tmp_path / f"{name}.jsonl", per_kind=9, seed=seed
-        )
+        write_term_exercises(folder / "corpus", folder / "dictionary", tmp_path / f"{name}.jsonl", count=9, seed=seed)
     first, again, other = ((tmp_path / f"{name}.jsonl").read_bytes() for name in "123")
     assert first == again != other
 
@@ -76,5 +75,5 @@ def test_a_text_without_terms_is_an_error_and_leaves_nothing(folder: Path, tmp_p
     (tmp_path / "lists/diseases.txt").write_text("無縁病\n", encoding="utf-8")
     build_dictionary([tmp_path / "lists"], tmp_path / "dictionary")
     with pytest.raises(InputError, match="no passage has a term"):
-        write_term_exercises(folder / "corpus", tmp_path / "dictionary", tmp_path / "out.jsonl", per_kind=9)
+        write_term_exercises(folder / "corpus", tmp_path / "dictionary", tmp_path / "out.jsonl", count=9)
     assert not (tmp_path / "out.jsonl").exists()
