@@ -384,18 +384,25 @@ def _with_tuples(values: Mapping[str, Any]) -> dict[str, Any]:
 
 Config = TypeVar("Config")
 
+SHIPPED = Path(__file__).with_name("configs")
+"""The files of configs/, which an installed package holds, too."""
+
 
 def load_config(path: Path, kind: type[Config]) -> Config:
     """Run a configuration file and return what its `config()` returns.
 
     Args:
+        path: where there is no such file, `configs/NAME.py` is the package's own.
         kind: what that must be, e.g. `ExperimentConfig`.
 
     Raises:
         InputError: no such file, no `config` function in it, it fails, or it returns something else.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such configuration file.")
+        shipped = SHIPPED / path.name
+        if path.parent != Path("configs") or not shipped.is_file():
+            raise InputError(f"{path}: no such configuration file. Those of jmed_jax are in {SHIPPED}.")
+        path = shipped
     try:
         function = runpy.run_path(str(path)).get("config")
         config = function() if callable(function) else None

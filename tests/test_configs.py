@@ -15,6 +15,7 @@ from jmed_jax.config import (
     load_config,
 )
 from jmed_jax.corpus.config import CorpusConfig
+from jmed_jax.errors import InputError
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 FILES = sorted(path for path in CONFIGS.glob("*.py") if path.name != "__init__.py")
@@ -45,6 +46,23 @@ def load(name: str) -> ExperimentConfig:
 
 def test_the_configurations_the_readme_speaks_of_are_there() -> None:
     assert {path.stem for path in FILES} >= {"ncvc_slm_1b", "ncvc_slm_instruct", "ncvc_slm_30m", "ncvc_slm_tiny"}
+
+
+def test_they_are_found_wherever_the_command_is_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_config(Path("configs/ncvc_slm_tiny.py"), ExperimentConfig).name == "ncvc_slm_tiny"
+    with pytest.raises(InputError, match=r"^configs/tiny\.py: no such configuration file\. Those of jmed_jax are in "):
+        load_config(Path("configs/tiny.py"), ExperimentConfig)
+    with pytest.raises(InputError, match="no such configuration file"):
+        load_config(tmp_path / "ncvc_slm_tiny.py", ExperimentConfig)
+
+
+def test_a_file_of_ones_own_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("configs").mkdir()
+    Path("configs/ncvc_slm_tiny.py").write_text("def config():\n    return 1\n")
+    with pytest.raises(InputError, match="returns int"):
+        load_config(Path("configs/ncvc_slm_tiny.py"), ExperimentConfig)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)

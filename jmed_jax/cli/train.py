@@ -45,7 +45,7 @@ def _quickstart(args: Namespace) -> dict[str, Any]:
 
 def add_config(parser: Parser) -> None:
     """`CONFIG`, and how its fields are changed."""
-    parser.add_argument("config", type=Path, metavar="CONFIG", help="a file of configs/, or your own")
+    parser.add_argument("config", type=Path, metavar="CONFIG", help="configs/NAME.py (comes with jmed) or your own")
     parser.usage = f"{parser.prog} CONFIG [options] [--SECTION.FIELD VALUE …]"
     parser.epilog = (
         f"{parser.epilog}\n\nEvery field of the configuration (jmed_jax/config.py) is an option: --model.…, --data.…, "

@@ -30,7 +30,7 @@ QUESTIONS: Mapping[str, str] = {
     "drug": "以下の文章において、薬品名は？",
     "dose": "以下の文章において、処方量など薬品にかかわる値は？",
 }
-"""Kind of what is asked for → the question, as JMED-LLM puts it: in other words a small model does not know it again."""
+"""Kind of what is asked for → the question, as JMED-LLM puts it: in other words a small model knows it no more."""
 SHARES: Mapping[str, float] = {"disease": 0.55, "drug": 0.275, "dose": 0.175}
 """Of the exercises. Doses are the easiest to find, and with as many of them a model answers everything with doses."""
 SHORT, LONG = (60, 320), (320, 900)
