@@ -217,6 +217,8 @@ def open_artifact(path: Path, kind: str, *, verify_hashes: bool = True) -> Artif
     try:
         manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
         artifact = Artifact(path, *(manifest[key] for key in ("kind", "config", "inputs", "counts", "files")))
+        if not all(isinstance(part, dict) for part in (artifact.config, artifact.inputs, artifact.counts)):
+            raise TypeError("config, inputs and counts are objects")
         described = {name: (entry["bytes"], entry["sha256"]) for name, entry in artifact.files.items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(f"{manifest_path}: not a manifest ({error!r}). Make the {kind} directory again.") from error
@@ -228,7 +230,11 @@ def open_artifact(path: Path, kind: str, *, verify_hashes: bool = True) -> Artif
 
 
 def _check_file(path: Path, expected_size: int, sha256: str | None) -> None:
-    if not path.is_file():
+    try:
+        there = path.is_file()
+    except OSError as error:  # no name that a file could have
+        raise InputError(f"{path}: {error.strerror}, though the manifest lists it.") from error
+    if not there:
         raise InputError(f"{path}: missing, though the manifest lists it. Copy or make the directory again.")
     size = path.stat().st_size
     if size != expected_size:

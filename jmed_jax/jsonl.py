@@ -148,13 +148,18 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 def parse_json(text: str | bytes) -> Any:
     """`json.loads`, for which brackets nested too deeply are no JSON either.
 
+    Lone surrogates, which JSON can spell and UTF-8 cannot (half an emoji that a program cut), become U+FFFD: what is
+    read can be written.
+
     Raises:
         ValueError: it is none.
     """
+    text = text.decode("utf-8-sig") if isinstance(text, bytes) else text
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    return without_surrogates(value) if r"\ud" in text or r"\uD" in text else value
 
 
 def read_json(path: Path) -> Any:
@@ -233,7 +238,7 @@ def salvage_jsonl(path: Path, report: Report) -> Iterator[tuple[int, dict[str, A
             row = _parse(line)
         except UnicodeDecodeError:
             report("not UTF-8", number)
-        except (ValueError, RecursionError):
+        except ValueError:
             report("not JSON", number)
         else:
             if isinstance(row, dict):
@@ -247,7 +252,7 @@ def _parse(line: bytes) -> Any:
         return orjson.loads(line)
     except orjson.JSONDecodeError:
         # It refuses lone surrogates and NaN, which other writers let through.
-        return without_surrogates(json.loads(line.decode()))
+        return parse_json(line.decode())
 
 
 def without_surrogates(value: Any) -> Any:
@@ -285,3 +290,9 @@ def write_jsonl(path: Path, rows: Iterable[dict[str, Any]]) -> int:
             stream.write(json.dumps(row, ensure_ascii=False) + "\n")
             count += 1
     return count
+
+
+def sidecar(path: Path, role: str) -> Path:
+    """The file beside JSON Lines that plays a role: `a.ja.jsonl.gz`, "manifest.json" → `a.ja.manifest.json`."""
+    ending = next((ending for ending in SUFFIXES if path.name.endswith(ending)), path.suffix)
+    return path.with_name(f"{path.name.removesuffix(ending)}.{role}")

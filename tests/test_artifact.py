@@ -92,10 +92,29 @@ def test_another_kind_is_named(tmp_path: Path) -> None:
         open_artifact(tmp_path / "corpus", "rows")
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"kind": "corpus"}', "\x80"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        '{"kind": "corpus"}',
+        "\x80",
+        '{"kind": "corpus", "config": "", "inputs": {}, "counts": {}, "files": {}}',
+        # More digits than Python turns into an integer.
+        '{"kind": "corpus", "config": {}, "inputs": {}, "counts": {"rows": 1' + "0" * 5000 + '}, "files": {}}',
+    ],
+    ids=str.__len__,
+)
 def test_a_broken_manifest_is_named(tmp_path: Path, content: str) -> None:
     (make(tmp_path / "corpus").path / "manifest.json").write_text(content, encoding="latin-1")
     with pytest.raises(InputError, match=r"manifest\.json: not a manifest"):
+        open_artifact(tmp_path / "corpus", "corpus")
+
+
+def test_a_name_that_no_file_can_have_is_named(tmp_path: Path) -> None:
+    manifest = make(tmp_path / "corpus").path / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("b.txt", "b" * 5000))
+    with pytest.raises(InputError, match=r"bbb: File name too long, though the manifest lists it"):
         open_artifact(tmp_path / "corpus", "corpus")
 
 

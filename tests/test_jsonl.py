@@ -15,6 +15,8 @@ from jmed_jax.jsonl import (
     field,
     open_bytes,
     open_text,
+    parse_json,
+    read_json,
     read_jsonl,
     read_lines,
     salvage_jsonl,
@@ -64,6 +66,21 @@ def test_a_bad_line_is_named(tmp_path: Path, content: bytes, message: str) -> No
     path.write_bytes(content)
     with pytest.raises(InputError, match=message):
         list(read_jsonl(path))
+
+
+def test_half_an_emoji_is_read_as_what_can_be_written(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(r'{"\ud83d": ["a\uD83D", "\ud83d\ude00", "\ud55c"]}', encoding="utf-8")
+    assert read_json(path) == {"\ufffd": ["a\ufffd", "😀", "한"]}
+    rows = [row for _, row in read_jsonl(path)]
+    write_jsonl(tmp_path / "copy.jsonl", rows)
+    assert list(read_jsonl(tmp_path / "copy.jsonl")) == [(1, rows[0])]
+
+
+@pytest.mark.parametrize("content", [b'"\xed\xa0\xbd"', b"1" + b"0" * 5000, b"[" * 100_000])
+def test_what_only_looks_like_json_is_none(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        parse_json(content)
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".zst"])

@@ -13,7 +13,7 @@ import numpy as np
 
 from jmed_jax.analysis.embeddings import TokenEmbeddings
 from jmed_jax.analysis.tokens import Writing, text_tokens, word_test, writing
-from jmed_jax.data.rows import open_rows
+from jmed_jax.data.rows import Records, open_rows
 from jmed_jax.errors import InputError
 
 Method = Literal["tsne", "umap"]
@@ -105,15 +105,13 @@ def count_tokens(rows: Path, vocab_size: int) -> np.ndarray:
     Raises:
         InputError: no rows artefact, or one of a larger vocabulary.
     """
-    import grain
-
     _, row_format, shards = open_rows(rows)
     if row_format.vocab_size > vocab_size:
         raise InputError(f"{rows}: packed for {row_format.vocab_size} ids, and the model has {vocab_size}.")
-    source = grain.sources.ArrayRecordDataSource([str(shard) for shard in shards])
+    records = Records(shards)
     counts_V = np.zeros(vocab_size, np.int64)
-    for place in np.unique(np.linspace(0, len(source) - 1, min(len(source), MOST_ROWS_COUNTED)).astype(int)):
-        row = row_format.decode(source[int(place)])
+    for place in np.unique(np.linspace(0, len(records) - 1, min(len(records), MOST_ROWS_COUNTED)).astype(int)):
+        row = row_format.decode(records[int(place)])
         counts_V += np.bincount(row.tokens[row.segment_ids > 0], minlength=vocab_size)
     return counts_V
 

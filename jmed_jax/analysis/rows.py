@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jmed_jax.analysis.tokens import token_labels, tokenizer_of
-from jmed_jax.data.rows import open_rows
+from jmed_jax.data.rows import Records, open_rows
 from jmed_jax.errors import InputError
 from jmed_jax.jsonl import read_lines
 from jmed_jax.tokenizer.load import TextTokenizer
@@ -42,16 +42,14 @@ def row_of_rows(model: "LanguageModel", rows: Path, number: int) -> LookedAt:
     Raises:
         InputError: there is no such row, or the rows were packed with another tokenizer than the model's.
     """
-    import grain
-
     tokenizer = tokenizer_of(model)
     artifact, row_format, shards = open_rows(rows)
     if artifact.inputs["tokenizer"] != tokenizer.fingerprint:
         raise InputError(f"{rows}: packed with another tokenizer than that of {model.name}. Use the rows it learned.")
-    source = grain.sources.ArrayRecordDataSource([str(shard) for shard in shards])
-    if number >= len(source):
-        raise InputError(f"{rows}: no row {number}; there are {len(source)}, counted from 0.")
-    row = row_format.decode(source[number])
+    records = Records(shards)
+    if number >= len(records):
+        raise InputError(f"{rows}: no row {number}; there are {len(records)}, counted from 0.")
+    row = row_format.decode(records[number])
     real_T = row.segment_ids > 0
     return _looked_at(tokenizer, row.tokens[real_T], row.segment_ids[real_T])
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jmed_jax.backends.protocol import Backend, Completion, Decoding, Prompt
 from jmed_jax.errors import InputError
+from jmed_jax.jsonl import parse_json
 
 if TYPE_CHECKING:
     import httpx
@@ -208,8 +209,8 @@ class Endpoint(Backend):
 
     def _read_answer(self, response: "httpx.Response", is_chat: bool, seconds: float) -> Completion:
         try:
-            body = response.json()
-        except (ValueError, RecursionError):
+            body = parse_json(response.content)
+        except ValueError:
             raise _Failure("malformed response", "the response is not JSON") from None
         if not isinstance(body, dict):
             raise _Failure("malformed response", "the response is no JSON object")

@@ -65,6 +65,8 @@ def read_json(path: Path) -> dict[str, Any]:
 def check_kinds(file: Path, content: Mapping[str, Any], kinds: Mapping[type, Sequence[str]]) -> None:
     """Fields of a JSON object are of the kinds that they must be, or absent, or null; a whole number is a float, too.
 
+    Whole numbers count things, of which there are fewer than 2³¹.
+
     Raises:
         InputError: one is not.
     """
@@ -72,7 +74,8 @@ def check_kinds(file: Path, content: Mapping[str, Any], kinds: Mapping[type, Seq
         for name in names:
             value = content.get(name)
             # JSON's whole numbers may be longer than any float.
-            fits = type(value) is kind or (kind is float and type(value) is int and abs(value) <= sys.float_info.max)
+            limit = sys.float_info.max if kind is float else 2**31
+            fits = abs(value) < limit if type(value) is int and kind in (int, float) else type(value) is kind
             if value is not None and not fits:
                 raise InputError(f"{file}: {name} is {value!r}, expected {kind.__name__}. Fetch the model again.")
 

@@ -90,6 +90,8 @@ def file_slots(file: Path) -> dict[str, Slot]:
             header = json.loads(stream.read(length)) if length <= min(size - 8, _LONGEST_HEADER) else None
     except FileNotFoundError as error:
         raise InputError(f"{file}: missing. Fetch or export the model again.") from error
+    except OSError as error:
+        raise InputError(f"{file}: {error.strerror}. Fetch or export the model again.") from error
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file}: damaged, its header is no JSON. Fetch or export the model again.") from error
     if not isinstance(header, dict):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from jmed_jax.data.rows import RowFormat
+from jmed_jax.data.rows import Records, RowFormat
 from jmed_jax.errors import InputError
 
 
@@ -44,13 +44,14 @@ def make_loader(
         accumulation: passes in a step.
 
     Raises:
-        InputError: fewer rows than one step takes, or a batch that the processes cannot share evenly.
+        InputError: fewer rows than one step takes, or a batch that the processes cannot share evenly; now or from the
+            iterator, that a shard is damaged.
     """
     import grain
 
     if batch_size % process_count:
         raise InputError(f"data.batch_size {batch_size} does not divide over {process_count} processes.")
-    source = grain.sources.ArrayRecordDataSource([str(shard) for shard in shards])
+    source = Records(shards)
     rows_per_step = batch_size * accumulation
     if len(source) < rows_per_step:
         raise InputError(

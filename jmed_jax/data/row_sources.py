@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jmed_jax.corpus.documents import REPORT_FILE
+from jmed_jax.jsonl import sidecar
 
 Sources = dict[str, list[str]]
 """Name of a source → licences of its documents; none where nothing says."""
@@ -22,7 +23,7 @@ def conversation_sources(files: Sequence[Path]) -> Sources:
     sources: Sources = {}
     for file in files:
         stem = file.name.partition(".json")[0]
-        manifest = file.with_name(f"{file.name.partition('.')[0]}.manifest.json")
+        manifest = sidecar(file, "manifest.json")
         content = json.loads(manifest.read_text(encoding="utf-8")) if manifest.is_file() else {}
         sources |= content.get("config", {}).get("licenses") or {stem: []}
     return sources

@@ -8,10 +8,10 @@ that is what makes random access fast.
 Axes: T positions.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -103,5 +103,43 @@ def open_rows(path: Path) -> tuple[Artifact, RowFormat, list[Path]]:
         InputError: not a rows artefact, or a shard is missing or truncated.
     """
     rows = artifact.open_artifact(path, "rows", verify_hashes=False)
-    row_format = RowFormat(rows.config["row_length"], rows.config["vocab_size"])
-    return rows, row_format, [path / name for name in sorted(rows.files) if name.endswith(".array_record")]
+    sizes: list[Any] = [rows.config.get(name) for name in ("row_length", "vocab_size")]
+    shards = [path / name for name in sorted(rows.files) if name.endswith(".array_record")]
+    # A flag is an int to `isinstance`.
+    if not shards or any(type(size) is not int or size <= 0 for size in sizes):
+        raise InputError(f"{path}: its manifest names no shards, or no row_length and vocab_size. Pack the rows again.")
+    return rows, RowFormat(*sizes), shards
+
+
+class Records:
+    """The records of shards by number, counted over all shards in order: a source of Grain's for random access."""
+
+    def __init__(self, shards: Sequence[Path]) -> None:
+        """
+        Raises:
+            InputError: a shard is damaged.
+        """
+        import grain
+
+        self._folder = shards[0].parent
+        try:
+            self._source = grain.sources.ArrayRecordDataSource([str(shard) for shard in shards])
+        except RuntimeError as error:
+            raise self._damaged(error) from error
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, number: int) -> bytes:
+        """
+        Raises:
+            InputError: the record is damaged: it has a checksum.
+        """
+        try:
+            record: bytes = self._source[number]
+        except RuntimeError as error:
+            raise self._damaged(error) from error
+        return record
+
+    def _damaged(self, error: RuntimeError) -> InputError:
+        return InputError(f"{self._folder}: damaged rows ({error}). Copy them again, or pack them again.")

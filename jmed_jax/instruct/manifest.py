@@ -5,11 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from jmed_jax.artifact import manifest_text, replacing
-
-
-def sidecar(out: Path, role: str) -> Path:
-    """The file beside `out` that plays a role: `a.jsonl.gz`, "manifest.json" → `a.manifest.json`."""
-    return out.with_name(f"{out.name.partition('.')[0]}.{role}")
+from jmed_jax.jsonl import sidecar
 
 
 def write_manifest(

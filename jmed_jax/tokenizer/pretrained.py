@@ -78,6 +78,9 @@ class PretrainedTokenizer:
         self._special = {content: index for index, content in self._added.items()}
         if any(len(content) < 2 for content in self._special):
             raise InputError(f"{path}: an added token of one character cannot be told from text; none is supported.")
+        ordinary = {index: token for token, index in self._backend.get_vocab(with_added_tokens=False).items()}
+        if twice := [token for index, token in self._added.items() if ordinary.get(index, token) != token]:
+            raise InputError(f"{path}: {twice[0]} has the id of another token: damaged. Fetch the model again.")
         self.vocab_size: int = 1 + max(self._backend.get_vocab(with_added_tokens=True).values())
         begin = self._backend.encode("", add_special_tokens=True).ids
         self.bos_id: int | None = begin[0] if begin and begin[0] == tokenizer.bos_token_id else None

@@ -68,7 +68,7 @@ def train(
     trainer = Trainer(config, mesh)
     batches = Batches(config, mesh, row_format, shards)
     validation = Validation(trainer, rows) if config.train.validate_every else None
-    with enter_run(run_path, config, rows) as run, refusals_named(run_path), stop_on_signals() as stop:
+    with refusals_named(run_path), enter_run(run_path, config, rows) as run, stop_on_signals() as stop:
         announce(f"{config.name}: {_sizes(trainer)}, {config.tokens_per_step:,} tokens a step")
         attention = choose_attention(config, mesh.devices.flat[0].platform)
         announce(f"attention: {attention.name} ({attention.reason})")

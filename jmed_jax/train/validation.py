@@ -17,7 +17,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from jmed_jax.artifact import Artifact
 from jmed_jax.config import ExperimentConfig
 from jmed_jax.data.loader import Batch
-from jmed_jax.data.rows import RowFormat
+from jmed_jax.data.rows import Records, RowFormat
 from jmed_jax.errors import InputError
 from jmed_jax.models.decoder import abstract_parameters
 from jmed_jax.models.lora import attach
@@ -81,16 +81,14 @@ class Validation:
 
     def _batches(self) -> Iterator[Batch]:
         """This process's share of every pass [1, B, T]; the last one is filled with rows without targets."""
-        import grain
-
-        source = grain.sources.ArrayRecordDataSource([str(shard) for shard in self.shards])
+        records = Records(self.shards)
         size = self.trainer.config.data.batch_size
         index, processes = sharding.process_rows(self.trainer.mesh)
         local = size // processes
         first = index * local
         for start in range(0, len(self.indices), size):
             mine = self.indices[start : start + size][first : first + local]
-            yield _stack([source[int(index)] for index in mine], local, self.row_format)
+            yield _stack([records[int(index)] for index in mine], local, self.row_format)
 
 
 def _stack(records: list[bytes], size: int, row_format: RowFormat) -> Batch:

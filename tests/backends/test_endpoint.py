@@ -248,6 +248,14 @@ def test_an_empty_answer_is_no_answer(serve: Serve, text: str | None) -> None:
     assert "content_filter" in completion.error
 
 
+def test_half_an_emoji_in_an_answer_can_be_kept(serve: Serve) -> None:
+    # Cut after so many tokens, some servers send the first half of a pair.
+    cut = answer("熱😀").replace(rb"\ude00", b"")
+    backend = endpoint(serve(lambda *_: (200, {}, cut)))
+    (completion,) = backend.complete(asked("q"), Decoding(1))
+    assert completion.text == "熱\ufffd"
+
+
 def test_answers_that_were_cut_are_counted(serve: Serve) -> None:
     backend = endpoint(serve(lambda *_: (200, {}, answer("a", finish_reason="length"))))
     backend.complete(asked("q"), Decoding(1))

@@ -175,6 +175,7 @@ def test_config_json_of_transformers_4_says_the_same(tmp_path: Path) -> None:
         ("Qwen2", {"quantization_config": {"quant_method": "gptq"}}, "quantised checkpoint"),
         ("Qwen2", {"num_key_value_heads": 3}, "must be a multiple"),
         ("Qwen2", {"hidden_size": "many"}, "hidden_size is 'many', expected int"),
+        ("Qwen2", {"hidden_size": 10**400}, "hidden_size is 10+, expected int"),
         ("Qwen2", {"tie_word_embeddings": "yes"}, "expected bool"),
         ("Qwen2", {"rope_scaling": "yarn"}, "rope_scaling is 'yarn', expected dict"),
         ("Qwen2", {"rms_norm_eps": [1e-6]}, "expected float"),

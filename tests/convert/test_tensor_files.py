@@ -123,6 +123,13 @@ def test_a_damaged_index_is_named(content: str, tmp_path: Path) -> None:
         model_slots(tmp_path)
 
 
+def test_a_directory_where_a_shard_should_be_is_named(tmp_path: Path) -> None:
+    (tmp_path / INDEX).write_text('{"weight_map": {"a": "model-1.safetensors"}}')
+    (tmp_path / "model-1.safetensors").mkdir()
+    with pytest.raises(InputError, match=r"model-1\.safetensors: Is a directory"):
+        model_slots(tmp_path)
+
+
 def test_a_tensor_in_two_shards_is_named(tmp_path: Path) -> None:
     for name in ("one", "two"):
         save_file({"a": ARRAYS["a"]}, tmp_path / name)

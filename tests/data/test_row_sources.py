@@ -21,3 +21,5 @@ def test_conversations_are_named_by_the_manifest_beside_them_or_by_their_file(tm
     (tmp_path / "exam.manifest.json").write_text(json.dumps(manifest))
     files = [tmp_path / "exam.jsonl.gz", tmp_path / "own.jsonl"]
     assert conversation_sources(files) == {"medqa": ["MIT"], "denqa": ["CC-BY-4.0"], "own": []}
+    # The manifest of exam.jsonl.gz says nothing of another file whose name begins so.
+    assert conversation_sources([tmp_path / "exam.ja.jsonl"]) == {"exam.ja": []}

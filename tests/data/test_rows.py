@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jmed_jax.data.rows import Row, RowFormat, open_rows, write_shards
+from jmed_jax.data.rows import Records, Row, RowFormat, open_rows, write_shards
 from jmed_jax.errors import InputError
 from tests import tiny
 
@@ -74,3 +75,36 @@ def test_open_rows_gives_format_and_shards_and_refuses_damage(tmp_path: Path) ->
     shards[0].unlink()
     with pytest.raises(InputError, match=r"rows-00000\.array_record: missing"):
         open_rows(path)
+
+
+def test_records_are_counted_over_all_shards(tmp_path: Path) -> None:
+    row_format = RowFormat(4, 100)
+    rows = [Row(np.full(4, i, np.int32), np.ones(4, np.int32), np.ones(4, bool)) for i in range(5)]
+    write_shards(rows, tmp_path, row_format, rows_per_shard=2)
+    records = Records(sorted(tmp_path.iterdir()))
+    assert [int(row_format.decode(records[i]).tokens[0]) for i in range(len(records))] == list(range(5))
+
+
+def test_a_damaged_record_or_shard_is_named_and_the_others_are_read(tmp_path: Path) -> None:
+    path = tiny.make_rows(tmp_path / "rows")
+    _, row_format, shards = open_rows(path)
+    whole = shards[0].read_bytes()
+    record = Records(shards)[11]
+    place = whole.index(record)
+    shards[0].write_bytes(whole[:place] + bytes(len(record)) + whole[place + len(record) :])
+    records = Records(shards)
+    with pytest.raises(InputError, match=r"rows: damaged rows .* Copy them again, or pack them again"):
+        records[11]
+    assert row_format.decode(records[12]).tokens.shape == (tiny.LENGTH,)
+    shards[0].write_bytes(bytes(len(whole)))
+    with pytest.raises(InputError, match="damaged rows"):
+        Records(shards)
+
+
+def test_a_manifest_without_shards_or_sizes_is_refused(tmp_path: Path) -> None:
+    manifest = tiny.make_rows(tmp_path / "rows") / "manifest.json"
+    content = json.loads(manifest.read_text())
+    for change in ({"files": {}}, {"config": {}}, {"config": {**content["config"], "row_length": "32"}}):
+        manifest.write_text(json.dumps(content | change))
+        with pytest.raises(InputError, match="names no shards, or no row_length and vocab_size"):
+            open_rows(tmp_path / "rows")

@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -108,3 +110,35 @@ def test_two_systems_get_the_same_draws() -> None:
     value_N = right(40)
     one, other = resampled_metrics(mean_of(value_N)), resampled_metrics(mean_of(1 - value_N))
     assert one["accuracy"] + other["accuracy"] == pytest.approx(np.ones(1000))
+
+
+VALUES = st.lists(st.integers(0, 4), min_size=2, max_size=40).filter(lambda values: len(set(values)) > 1)
+
+
+@settings(derandomize=True, max_examples=40, deadline=None)
+@given(VALUES, st.integers(0, 2**32))
+def test_an_interval_holds_the_score_and_has_a_width(values: list[int], seed: int) -> None:
+    value_N = np.array(values, float)
+    low, high = bootstrap(mean_of(value_N), seed, resamples=400)["accuracy"]
+    assert value_N.min() <= low <= value_N.mean() <= high <= value_N.max()
+    assert low < high
+
+
+@settings(derandomize=True, max_examples=40, deadline=None)
+@given(VALUES, st.data())
+def test_rows_that_are_drawn_by_name_may_stand_in_any_order(values: list[int], data: st.DataObject) -> None:
+    names = [f"question {n // 2:02d}" for n in range(len(values))]
+    order = data.draw(st.permutations(range(len(values))))
+    one = bootstrap(mean_of(np.array(values, float)), resamples=200, clusters=names)["accuracy"]
+    shuffled = mean_of(np.array([values[n] for n in order], float))
+    other = bootstrap(shuffled, resamples=200, clusters=[names[n] for n in order])["accuracy"]
+    assert other == pytest.approx(one)
+
+
+@settings(derandomize=True, max_examples=40, deadline=None)
+@given(st.integers(1, 30), st.integers(0, 2**32), st.data())
+def test_a_resample_has_as_many_rows_as_there_are(n: int, seed: int, data: st.DataObject) -> None:
+    indices = data.draw(st.lists(st.integers(0, n - 1), min_size=1, unique=True))
+    counts_RN = np.concatenate(list(resample_counts(n, seed, 20, indices=indices)))
+    assert (counts_RN.sum(axis=1) == len(indices)).all()
+    assert not np.delete(counts_RN, indices, axis=1).any()

@@ -1,5 +1,10 @@
+import itertools
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy import stats
 
@@ -43,3 +48,38 @@ def test_holm_against_an_example_by_hand() -> None:
     assert holm([0.5, 0.6]) == pytest.approx([1.0, 1.0])
     assert holm([0.03]) == [0.03]
     assert holm([]) == []
+
+
+@settings(derandomize=True, max_examples=50, deadline=None)
+@given(st.integers(0, 12), st.integers(0, 12), st.integers(0, 12), st.integers(0, 12))
+def test_mcnemar_counts_tosses_of_a_fair_coin_for_either_side(both: int, first: int, second: int, neither: int) -> None:
+    tosses, fewer = first + second, min(first, second)
+    expected = min(1.0, 2 * sum(math.comb(tosses, k) for k in range(fewer + 1)) / 2**tosses)
+    one, other = answers(both, first, second, neither)
+    assert mcnemar(one, other) == pytest.approx(expected)
+    assert mcnemar(other, one) == mcnemar(one, other)
+
+
+def closed_bonferroni(p_values: list[float]) -> list[float]:
+    """Holm's correction by what it means: a hypothesis is rejected where Bonferroni rejects every set that it is in."""
+    places = range(len(p_values))
+    sets = [s for size in range(1, len(p_values) + 1) for s in itertools.combinations(places, size)]
+    bonferroni = {s: min(1.0, len(s) * min(p_values[i] for i in s)) for s in sets}
+    return [max(p for s, p in bonferroni.items() if place in s) for place in places]
+
+
+@settings(derandomize=True, max_examples=50, deadline=None)
+@given(st.lists(st.floats(0, 1), max_size=6))
+def test_holm_is_the_closure_of_bonferroni_and_keeps_the_order(p_values: list[float]) -> None:
+    corrected = holm(p_values)
+    assert corrected == pytest.approx(closed_bonferroni(p_values))
+    assert all(raw <= p <= 1 for raw, p in zip(p_values, corrected, strict=True))
+    by_raw = [p for _, p in sorted(zip(p_values, corrected, strict=True))]
+    assert by_raw == sorted(by_raw)
+
+
+@settings(derandomize=True, max_examples=50, deadline=None)
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=60))
+def test_a_resampled_p_is_the_same_for_either_side(differences: list[int]) -> None:
+    difference_R = np.array(differences, float)
+    assert 2 / (len(differences) + 1) <= bootstrap_p(difference_R) == bootstrap_p(-difference_R) <= 1

@@ -277,3 +277,13 @@ def test_damaged_files_are_refused(tiny_path: Path, tmp_path: Path) -> None:
     (tmp_path / "t" / "tokenizer_config.json").unlink()
     with pytest.raises(InputError, match=r"no tokenizer_config\.json"):
         load_tokenizer(tmp_path / "t")
+
+
+def test_an_added_token_with_the_id_of_another_is_refused(tiny_path: Path, tmp_path: Path) -> None:
+    # The library gives an added token the next free id, whatever the file says.
+    path = shutil.copytree(tiny_path, tmp_path / "damaged")
+    content = json.loads((path / "tokenizer.json").read_text())
+    del content["model"]["vocab"]["#"]
+    (path / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match="has the id of another token"):
+        PretrainedTokenizer.load(path)

@@ -176,6 +176,19 @@ def test_a_full_disk_stops_the_run_and_leaves_the_last_checkpoint(
 
 
 @pytest.mark.usefixtures("one_device")
+def test_a_disk_that_is_full_from_the_start_is_named_and_the_run_begins_when_there_is_room(
+    rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny.experiment(rows, steps=2)
+    with monkeypatch.context() as patched:
+        patched.setattr("jmed_jax.train.run.write_run", no_space)
+        with pytest.raises(InputError, match=r"run: writing failed: no space left .* There is no complete checkpoint"):
+            loop.train(config, tmp_path / "run")
+    loop.train(config, tmp_path / "run")
+    assert len(losses(tmp_path / "run")) == 2
+
+
+@pytest.mark.usefixtures("one_device")
 def test_a_checkpoint_that_fails_in_the_background_stops_the_run(
     rows: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
