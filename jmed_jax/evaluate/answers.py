@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import accumulate
 from typing import Any
 
 from jmed_jax.backends.protocol import Backend, Completion, Decoding, Likelihood, Scorer
@@ -44,7 +45,8 @@ class Answer:
 
     def record(self, task: str, identifier: str) -> dict[str, Any]:
         """As the journal has it: fields that say nothing are left out."""
-        completion = {name: value for name, value in asdict(self.completion).items() if value not in (None, False, "")}
+        # A zero says something, though Python takes it for False.
+        completion = {name: v for name, v in asdict(self.completion).items() if v not in (None, "") and v is not False}
         likelihoods = [asdict(found) for found in self.likelihoods]
         return {
             "task": task,
@@ -143,9 +145,9 @@ class _Keeper:
             )
 
     def _kept(self) -> str:
+        kept = len(self.answers.keys() - self.failed.keys())
         return (
-            f"{len(self.answers):,} of {self.total:,} answers are kept in {self.journal.directory}: the same command "
-            "goes on there."
+            f"{kept:,} of {self.total:,} answers are kept in {self.journal.directory}: the same command goes on there."
         )
 
 
@@ -177,7 +179,7 @@ def _weigh(asked: Sequence[Asked], backend: Backend) -> Iterator[tuple[Asked, di
         )
     pairs = [(one.prompt, continuation) for one in asked for continuation in one.continuations]
     owners = [place for place, one in enumerate(asked) for _ in one.continuations]
-    first = [sum(len(one.continuations) for one in asked[:place]) for place in range(len(asked))]
+    first = list(accumulate((len(one.continuations) for one in asked), initial=0))
     found: dict[int, dict[int, Likelihood]] = {}
     for index, likelihood in backend.loglikelihood(pairs):
         place = owners[index]

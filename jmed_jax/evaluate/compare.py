@@ -67,7 +67,7 @@ class Comparison:
 class Comparisons:
     """
     Attributes:
-        refused: a line for each task of two systems that cannot be compared: why, and what to do.
+        refused: a line for each task or metric of two systems that cannot be compared: why, and what to do.
     """
 
     rows: tuple[Comparison, ...]
@@ -95,11 +95,14 @@ def compare_evaluations(
     for (first, first_name), (second, second_name) in combinations(named, 2):
         for task in (task for task in first.tasks if task in second.tasks and task in (tasks or first.tasks)):
             first_rows, second_rows = rows_of(first.path, task), rows_of(second.path, task)
+            both = f"{first.path} and {second.path}: {task}"
             reason = _why_not(first, second, first_rows, second_rows, task)
             if reason is not None:
-                refused.append(f"{first.path} and {second.path}: {task}: {reason}")
+                refused.append(f"{both}: {reason}")
                 continue
-            for metric in tested_metrics(first, task, chosen_metrics):
+            shared, reasons = _shared_metrics(first, second, task, chosen_metrics)
+            refused += [f"{both}: {reason}" for reason in reasons]
+            for metric in shared:
                 n = len(set(first_rows.clusters or first_rows.ids))
                 result = compare_rows(first_rows, second_rows, metric, seed=seed)
                 compared.append(Comparison(task, metric, first_name, second_name, n, result, result.p))
@@ -159,6 +162,23 @@ def tested_metrics(evaluation: Evaluation, task: str, chosen: Sequence[str]) -> 
     counts = {name for name, how in entry["how"].items() if how == "sum" and name not in entry["out_of"]}
     wanted = dict.fromkeys(chosen or (entry["main_metric"], "accuracy"))
     return [metric for metric in wanted if metric in entry["metrics"] and metric not in counts]
+
+
+def _shared_metrics(
+    first: Evaluation, second: Evaluation, task: str, chosen: Sequence[str]
+) -> tuple[list[str], list[str]]:
+    """The tested metrics that both have, and a line for each of the others."""
+    shared, reasons = [], []
+    entries = [evaluation.tasks[task] for evaluation in (first, second)]
+    judges = [entry.get("judge", {}).get("name") for entry in entries]
+    for metric in dict.fromkeys([*tested_metrics(first, task, chosen), *tested_metrics(second, task, chosen)]):
+        if not all(metric in entry["metrics"] for entry in entries):
+            reasons.append(f"only one of them has the metric {metric}. Evaluate the other in the same way.")
+        elif metric == "judge" and judges[0] != judges[1]:
+            reasons.append(f"graded by {judges[0]} and by {judges[1]}. Evaluate both with one --judge.")
+        else:
+            shared.append(metric)
+    return shared, reasons
 
 
 def _why_not(

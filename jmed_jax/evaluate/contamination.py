@@ -18,9 +18,10 @@ from jmed_jax.artifact import visible_files
 from jmed_jax.corpus.decontaminate import TEMPLATE_ROWS, Hashes, spans, strings_in
 from jmed_jax.corpus.documents import iter_documents
 from jmed_jax.corpus.sources import iter_texts
-from jmed_jax.data.rows import open_rows
+from jmed_jax.data.rows import Records, open_rows
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.questions import ChoiceQuestion, ExtractionQuestion, Question
+from jmed_jax.evaluate.task import Task
 from jmed_jax.evaluate.tasks import TASKS, get_task
 from jmed_jax.jsonl import SUFFIXES, read_jsonl
 from jmed_jax.tokenizer.clean import clean
@@ -138,10 +139,19 @@ def read_benchmarks(data: Path, tasks: Sequence[str] = ()) -> dict[str, list[Que
     Raises:
         InputError: a named task or its questions are missing, no task's are there, or rows are damaged.
     """
-    every = [get_task(name) for name in tasks] or [task for task in TASKS.values() if (data / task.gold).exists()]
+    every = [get_task(name) for name in tasks] or [task for task in TASKS.values() if _is_there(task, data)]
     if not every:
         raise InputError(f"{data}: no questions of any task in this directory.")
     return {task.name: task.read_gold([task.gold_path(data)]) for task in every}
+
+
+def _is_there(task: Task[Any], data: Path) -> bool:
+    # A task knows more names of its file than one: it may be compressed.
+    try:
+        task.gold_path(data)
+    except InputError:
+        return False
+    return True
 
 
 # --- texts ------------------------------------------------------------------------------------------------------------
@@ -163,15 +173,13 @@ def rows_texts(path: Path) -> Iterator[Text]:
     Raises:
         InputError: no rows artefact, or a shard is damaged.
     """
-    import grain
-
     from jmed_jax.train.run import TOKENIZER
 
     rows, row_format, shards = open_rows(path)
     tokenizer = load_tokenizer(rows.path / TOKENIZER)
-    source = grain.sources.ArrayRecordDataSource([str(shard) for shard in shards])
-    for number in range(len(source)):
-        row = row_format.decode(source[number])
+    records = Records(shards)
+    for number in range(len(records)):
+        row = row_format.decode(records[number])
         for segment in range(1, int(row.segment_ids.max(initial=0)) + 1):
             tokens = row.tokens[row.segment_ids == segment]
             yield f"row {number}, document {segment}", tokenizer.decode(tokens.tolist())

@@ -98,8 +98,8 @@ def read_rows(evaluation: Evaluation, task: str) -> TaskRows:
 
 def _pair(row: dict[str, Any]) -> str:
     # The third rotation of a question belongs to the third of its translation.
-    _, mark, rotation = row["id"].partition("#")
-    return f"{row['pair']}{mark}{rotation}" if row.get("pair") else row["id"]
+    rotation = f"#{row['id'].rpartition('#')[2]}" if "cluster" in row else ""
+    return f"{row['pair']}{rotation}" if row.get("pair") else row["id"]
 
 
 def _checked(row: dict[str, Any], path: Path, line: int) -> dict[str, Any]:

@@ -138,8 +138,8 @@ def chosen_letters(task: Task[Any], question: Question, prediction: str) -> froz
 
 def _unturned(question: Question) -> tuple[str, int]:
     """The id of a question as it is printed, and by how many places its choices are turned."""
-    name, _, places = question.id.partition("#")
-    return name, int(places or 0)
+    name, _, places = question.id.rpartition("#")
+    return (name, int(places)) if name and places.isdecimal() else (question.id, 0)
 
 
 def _metadata(row: dict[str, Any], path: Path, line: int) -> ExamMetadata:

@@ -7,6 +7,7 @@ wants the letter, as JMED-LLM does. The wording is data: the package's own (`exa
 
 import hashlib
 import json
+import re
 import string
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -117,9 +118,10 @@ def read_response(output: str, response_marker: str) -> str:
     """The answer in a model's output: the first line of what follows the last response marker, or of all of it.
 
     arXiv 2409.11783 takes the first line after the marker that ends its prompt; here the model writes the marker itself
-    behind its reasoning.
+    behind its reasoning, where a Japanese one as often puts a full-width colon.
     """
-    behind = output.rpartition(response_marker)[2] if response_marker else output
+    marker = re.sub("[:：]", "[:：]", re.escape(response_marker))
+    behind = re.split(marker, output)[-1] if response_marker else output
     return next((line.strip() for line in behind.splitlines() if line.strip()), "")
 
 

@@ -91,8 +91,9 @@ def find_task_file(directory: Path, task: str) -> Path | None:
 
 
 def _files(directory: Path, task: str) -> list[Path]:
-    """Row files directly in `directory`, only those of `task` unless it is ""."""
-    candidates = [path for path in sorted(directory.iterdir()) if re.search(r"\.(jsonl|csv)(\.gz)?$", path.name)]
+    """Row files directly in `directory` and no hidden ones, only those of `task` unless it is ""."""
+    pattern = r"[^.].*\.(jsonl|csv)(\.gz)?"
+    candidates = [path for path in sorted(directory.iterdir()) if re.fullmatch(pattern, path.name)]
     return [path for path in candidates if not task or path.name.split(".")[0].lower().replace("-", "_") == task]
 
 
@@ -289,5 +290,5 @@ def _integer(row: dict[str, Any], name: str, path: Path, line: int) -> int:
         raise InputError(f'{path}:{line}: no "{name}" field (found: {", ".join(row)}).')
     try:
         return int(row[name])
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f'{path}:{line}: "{name}" is {row[name]!r}, expected a whole number.') from error

@@ -34,7 +34,7 @@ def hold_out(tasks: Sequence[str], data: Path, out: Path, *, questions: int, see
         Rows held out, by task.
 
     Raises:
-        InputError: a task is unknown or has no training rows in JSON Lines, or a row is damaged.
+        InputError: a task is unknown or has no training rows in JSON Lines, a row is damaged, or none can be held out.
     """
     counts: dict[str, int] = {}
     with replacing_directory(out) as directory:
@@ -43,6 +43,11 @@ def hold_out(tasks: Sequence[str], data: Path, out: Path, *, questions: int, see
             rows = [row for _, row in read_jsonl(path)]
             # Seeded by task too, so that a task's rows do not depend on which others are held out.
             held = _draw(rows, questions, random.Random(f"{seed} {task.name}"))
+            if not held:
+                raise InputError(
+                    f"{path}: no question can be held out. Of each answer at most a third of its rows is taken, and "
+                    f"{questions} questions must be enough for one of every answer."
+                )
             name = path.name.partition(".")[0]
             for part, wanted in ((TEST, True), (TRAIN, False)):
                 (directory / part).mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """A model that grades answers in free words: its prompts are frozen and its grades kept as the answers are."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,8 +24,32 @@ MAX_NEW_TOKENS = 64
 _GRADE = re.compile(r"(?<![0-9.])(10|[0-9])(?![0-9])")
 
 
+@dataclass(frozen=True)
+class Judge:
+    """Who grades, and how.
+
+    Attributes:
+        prompts: the wording, by open task.
+        leave_unanswered: go without the grades that the model does not give.
+    """
+
+    model: Backend
+    prompts: Mapping[str, Prompt]
+    leave_unanswered: bool
+
+
+def judge_prompts(plans: Sequence[Plan], path: Path | None) -> dict[str, Prompt]:
+    """How a judge is asked, by open task: from a prompt file, or in the package's own wording.
+
+    Raises:
+        InputError: as `load_prompts`.
+    """
+    names = {plan.task.name: f"judge.{plan.task.language}" for plan in plans if isinstance(plan.task, OpenTask)}
+    return {task: load_prompts(path, [name])[name] for task, name in names.items()}
+
+
 def judge_rows(
-    plan: Plan, answers: Sequence[str], rows: RowScores, judge: Backend, journal: Journal, prompts: Path | None
+    plan: Plan, answers: Sequence[str], rows: RowScores, judge: Judge, journal: Journal
 ) -> tuple[RowScores, list[Answer]]:
     """The rows of an open task with the metric "judge", grades in [0, 1], and what the judge said.
 
@@ -36,13 +60,15 @@ def judge_rows(
         InputError: as `collect`.
     """
     assert isinstance(plan.task, OpenTask)
-    prompt = load_prompts(prompts, [f"judge.{plan.task.language}"])[f"judge.{plan.task.language}"]
     pairs = [(q, answer) for q, answer in zip(plan.questions, answers, strict=True) if answer]
+    prompt = judge.prompts[plan.task.name]
     asked = [Asked(q.id, _messages(prompt, q, answer)) for q, answer in pairs]  # type: ignore[arg-type]
     judged = replace(plan, task=replace(plan.task, name=judge_name(plan)), asked=asked, plain=False)
     with artifact.replacing(journal.directory / f"prompts-{judge_name(plan)}.jsonl") as temporary:
         write_jsonl(temporary, (one.row() for one in asked))
-    found = collect([judged], judge, journal, max_new_tokens=MAX_NEW_TOKENS)
+    found = collect(
+        [judged], judge.model, journal, max_new_tokens=MAX_NEW_TOKENS, leave_unanswered=judge.leave_unanswered
+    )
     said = {one.id: found[judge_name(plan), one.id] for one in asked}
     grades = {name: read_grade(answer.completion.text) for name, answer in said.items()}
     values = {

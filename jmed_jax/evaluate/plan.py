@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -120,15 +121,23 @@ def plan_tasks(names: Sequence[str], data: Path, options: Options) -> list[Plan]
     """Read and render all tasks.
 
     Raises:
-        InputError: an unknown task or protocol, gold rows missing or damaged, a prompt file with another shape, an
-            option that a task does not know.
+        InputError: an unknown task or protocol, two tasks of one name, gold rows missing or damaged, a prompt file with
+            another shape, an option that a task does not know.
     """
     tasks = [get_task(name, options.protocol) for name in names]
+    _check_names(tasks)
     if options.fewshot is not None and not any(task.shots for task in tasks):
         raise InputError(f"{options.fewshot}: few-shot examples are for examinations, and none is among the tasks.")
     train = data / TRAIN
     trained_on = read_sources([train]) if train.is_dir() else frozenset()
     return [_plan(task, data, options, trained_on) for task in tasks]
+
+
+def _check_names(tasks: Sequence[Task[Any]]) -> None:
+    # Answers and files go by the name: those of one task would stand for the other's.
+    for name, count in Counter(task.name for task in tasks).items():
+        if count > 1:
+            raise InputError(f'{count} tasks are called "{name}", as their files are. Rename one of the files.')
 
 
 def _plan(task: Task[Any], data: Path, options: Options, trained_on: frozenset[str]) -> Plan:
@@ -182,15 +191,15 @@ def _chosen(task: Task[Any], gold: Sequence[Question], options: Options) -> tupl
 def _examples(task: Task[Any], data: Path, options: Options) -> tuple[list[Any], int]:
     """Solved examples to choose from, and how many stand before a question."""
     if options.fewshot is not None and task.shots:
-        examples = task.read_shots(options.fewshot)
-        return examples, options.shots or len(examples)
-    if not options.shots:
+        path = options.fewshot
+    elif options.shots:
+        path = task.shots_path(data)
+    else:
         return [], 0
-    path = task.shots_path(data)
     examples = task.read_shots(path)
     if len(examples) < options.shots:
         raise InputError(f"{path}: {len(examples)} solved examples for {task.name}, and --shots {options.shots}.")
-    return examples, options.shots
+    return examples, options.shots or len(examples)
 
 
 def _asked(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jmed_jax.errors import InputError
-from jmed_jax.evaluate.questions import ExamQuestion, Question
+from jmed_jax.evaluate.questions import ExamQuestion, ExtractionQuestion, Question
 from jmed_jax.evaluate.task import Task
 from jmed_jax.jsonl import read_jsonl
 
@@ -117,7 +117,7 @@ def _value(numbered: _Row, task: Task[Any], question: Question, path: Path) -> s
         raise InputError(f'{path}:{line}: neither "prediction" nor "output" (found: {", ".join(row)}).')
     value = row[name]
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        value = ",".join(value) if isinstance(question, ExamQuestion) else str(value)
+        value = str(value) if isinstance(question, ExtractionQuestion) else ",".join(value)
     if not isinstance(value, str):
         raise InputError(f'{path}:{line}: "{name}" is {type(value).__name__}, expected a string or a list of strings.')
     if name == "prediction" and isinstance(question, ExamQuestion):

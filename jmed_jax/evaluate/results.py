@@ -132,8 +132,8 @@ def _clean(plan: Plan, rows: RowScores) -> Metrics | None:
 
 
 def _rotations(plan: Plan, predictions: Sequence[str], rows: RowScores) -> dict[str, Any]:
-    """How many questions there are behind the rows, the share of them answered the same however they are turned, and
-    in "places" what those score whose choices are turned by 0, 1, … places."""
+    """How many questions there are behind the rows, the share of them answered, and the same, however they are turned,
+    and in "places" what those score whose choices are turned by 0, 1, … places."""
     assert isinstance(plan.task, MultipleChoiceTask) and plan.clusters is not None
     answers: dict[str, set[tuple[str, ...]]] = {}
     for name, question, prediction in zip(plan.clusters, plan.questions, predictions, strict=True):
@@ -143,7 +143,7 @@ def _rotations(plan: Plan, predictions: Sequence[str], rows: RowScores) -> dict[
         turned.setdefault(int(question.id.rpartition("#")[2]), []).append(index)
     return {
         "questions": len(answers),
-        "same_answer": sum(len(found) == 1 for found in answers.values()) / len(answers),
+        "same_answer": sum(len(found) == 1 and () not in found for found in answers.values()) / len(answers),
         "places": [{"n": len(turned[n]), **_without_count(metrics(rows, turned[n]))} for n in sorted(turned)],
     }
 

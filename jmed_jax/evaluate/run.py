@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from jmed_jax.errors import InputError
 from jmed_jax.evaluate.answers import Answer, Answers, collect
 from jmed_jax.evaluate.evaluations import KIND, SCORES
 from jmed_jax.evaluate.exam_metadata import human_and_kinki, metadata_groups, read_metadata
-from jmed_jax.evaluate.judge import judge_name, judge_rows
+from jmed_jax.evaluate.judge import Judge, judge_name, judge_prompts, judge_rows
 from jmed_jax.evaluate.plan import Options, Plan, plan_tasks
 from jmed_jax.evaluate.prompts import DEFAULT_PROMPTS
 from jmed_jax.evaluate.protocols.open_ended import OpenTask
@@ -91,14 +92,17 @@ def run_plans(
     artifact.check_free(out, overwrite)
     if isinstance(backend, Replay):
         backend.check_ids({plan.task.name: plan.gold_ids for plan in plans})
+    judging = None
     if judge is None:
         _check_references(plans)
+    else:
+        judging = Judge(judge, judge_prompts(plans, options.prompts), leave_unanswered)
     for line in filter(None, map(left_out_in_words, plans)):
         say(line)
     folder = unfinished_directory(out)
     if identity is None and folder.exists():
         shutil.rmtree(folder)
-    with Journal(folder, _journal_settings(backend, plans, options, identity, judge)) as journal:
+    with Journal(folder, _journal_settings(backend, plans, options, identity, judging)) as journal:
         for plan in plans:
             with artifact.replacing(folder / _prompts_file(plan)) as temporary:
                 write_jsonl(temporary, (asked.row() for asked in plan.asked))
@@ -113,8 +117,7 @@ def run_plans(
         with artifact.create(out, KIND, _config(backend, plans, model_info, options), overwrite=overwrite) as draft:
             _note_inputs(draft, plans, options)
             entries = {
-                plan.task.name: _write_task(plan, answers, backend, data, draft, journal, judge, options)
-                for plan in plans
+                plan.task.name: _write_task(plan, answers, backend, data, draft, journal, judging) for plan in plans
             }
             machine = backend.machine()
             scores = {
@@ -137,13 +140,14 @@ def _check_references(plans: Sequence[Plan]) -> None:
 
 
 def _journal_settings(
-    backend: Backend, plans: Sequence[Plan], options: Options, identity: str | None, judge: Backend | None
+    backend: Backend, plans: Sequence[Plan], options: Options, identity: str | None, judge: Judge | None
 ) -> dict[str, Any]:
     """All that decides the answers."""
     return {
         "model": backend.name,
         "weights": identity,
-        "judge": judge.name if judge else None,
+        "judge": judge.model.name if judge else None,
+        "judge_wording": {task: asdict(prompt) for task, prompt in judge.prompts.items()} if judge else None,
         "prompts": {plan.task.name: plan.prompt_sha256 for plan in plans},
         "protocols": {plan.task.name: plan.task.protocol for plan in plans},
         "max_new_tokens": options.max_new_tokens,
@@ -189,8 +193,7 @@ def _write_task(
     data: Path,
     draft: artifact.Draft,
     journal: Journal,
-    judge: Backend | None,
-    options: Options,
+    judge: Judge | None,
 ) -> dict[str, Any]:
     """Write a task's files; return its entry in scores.json."""
     name = plan.task.name
@@ -200,25 +203,26 @@ def _write_task(
     rows = plan.task.row_scores(plan.questions, predictions)
     graded: list[Answer] = []
     if judge is not None and isinstance(plan.task, OpenTask):
-        rows, graded = judge_rows(plan, predictions, rows, judge, journal, options.prompts)
+        rows, graded = judge_rows(plan, predictions, rows, judge, journal)
         shutil.copy(journal.directory / f"prompts-{judge_name(plan)}.jsonl", draft.path)
     write_jsonl(draft.path / f"predictions-{name}.jsonl", prediction_rows(plan, read, rows))
     entry = entry_of(plan, read, rows, answers, backend)
     if graded and judge is not None:
-        entry["judge"] = {"name": judge.name, **cost(graded, judge)}
+        entry["judge"] = {"name": judge.model.name, **cost(graded, judge.model)}
     metadata = read_metadata(name, data)
     entry |= human_and_kinki(plan.task, metadata, plan.questions, predictions)
     entry["groups"] = {**metadata_groups(metadata, plan.questions, rows), **entry["groups"]}
-    _report(name, entry)
+    _report(plan, entry)
     return entry
 
 
-def _report(name: str, entry: Mapping[str, Any]) -> None:
+def _report(plan: Plan, entry: Mapping[str, Any]) -> None:
+    name = plan.task.name
     metric = entry["main_metric"]
     say(f"{name}: {metric} {entry['metrics'][metric]:.4g}, n {entry['n']}, {entry['seconds']:.1f} s")
     if entry["truncated_prompts"]:
         say(
-            f"{name}: {entry['truncated_prompts']:,} of {entry['n']:,} prompts with their answers exceed what the "
+            f"{name}: {entry['truncated_prompts']:,} of {len(plan.asked):,} prompts with their answers exceed what the "
             "model reads or was trained on. None was cut."
         )
     if entry["unanswered"]:

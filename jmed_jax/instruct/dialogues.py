@@ -9,7 +9,7 @@ from typing import Any
 
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.prompts import Conversation
-from jmed_jax.jsonl import field, open_text, parse_json, read_jsonl
+from jmed_jax.jsonl import field, parse_json, read_jsonl, read_lines
 
 Row = dict[str, Any]
 Reader = Callable[[Row, Path, int], Conversation]
@@ -38,26 +38,20 @@ def read_dialogues(layout: str, path: Path) -> Iterator[tuple[str, Conversation]
 
 
 def _rows(path: Path) -> Iterator[tuple[int, Row]]:
-    if not _is_array(path):
+    lines = (line for _, line in read_lines(path))
+    first = next((line for line in lines if line.strip()), "")
+    if not first.lstrip().startswith("["):
         yield from read_jsonl(path)
         return
+    text = "\n".join([first, *lines])
     try:
-        with open_text(path) as stream:
-            rows = parse_json(stream.read())
+        rows = parse_json(text)
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}).") from error
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
             raise InputError(f"{path}:{number}: record {number} is {type(row).__name__}, expected an object.")
         yield number, row
-
-
-def _is_array(path: Path) -> bool:
-    try:
-        with open_text(path) as stream:
-            return stream.read(4096).lstrip().startswith("[")
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 ({error}).") from error
 
 
 def _alpaca(row: Row, path: Path, number: int) -> Conversation:

@@ -15,6 +15,7 @@ SPAN = 30
 
 _QUESTION_FIELDS = ("question", "problem_text", "problem_text_en")
 _CHOICES_FIELDS = ("choices", "choices_en", "options", "options_4")
+_MEDMCQA_FIELDS = ("opa", "opb", "opc", "opd")
 
 
 class HeldOut:
@@ -32,11 +33,10 @@ class HeldOut:
         for file in [file for path in paths for file in iter_files(path)]:
             for _, row in read_jsonl(file):
                 self._questions.update(_row_keys(row))
-                if "mmlu_id" in row:
-                    self._originals.add(str(row["mmlu_id"]))
+                self._originals.update(_originals(row))
 
     def holds(self, question: MultipleChoiceQuestion) -> bool:
-        """Whether it is an evaluation question, or nearly, or the original of one that was translated (JMMLU).
+        """Whether it is an evaluation question, or nearly, or the original of one that was translated.
 
         A short question must be equal in its choices too: many ask only which one is correct.
         """
@@ -54,9 +54,18 @@ class HeldOut:
 def _row_keys(row: dict[str, Any]) -> Iterable[str]:
     texts = [row[name] for name in _QUESTION_FIELDS if isinstance(row.get(name), str)]
     listed = [row[name] for name in _CHOICES_FIELDS if isinstance(row.get(name), list | dict)]
+    if row.keys() >= set(_MEDMCQA_FIELDS):
+        listed.append([row[name] for name in _MEDMCQA_FIELDS])
     for choices in listed or [[]]:
         values = choices.values() if isinstance(choices, dict) else choices
         yield from (_key(text, [str(value) for value in values]) for text in texts)
+
+
+def _originals(row: dict[str, Any]) -> Iterable[str]:
+    """The questions that a row names as those it was translated from: JMMLU's, and ours by `jmed data translate`."""
+    named = (str(row[name]) for name in ("mmlu_id", "pair") if name in row)
+    # "1" alone may be any set's; "medmcqa/1" is one question.
+    return (name for name in named if "/" in name)
 
 
 def _key(text: str, choices: Sequence[str]) -> str:

@@ -141,9 +141,9 @@ def write_instructions(
         names = ", ".join(str(source.path) for source in sources)
         raise InputError(f"{names}: nothing is left to train on ({why}).")
     _check_ids(items)
-    inputs = {label: file_sha256(file) for label, file in {item.label: item.file for item in items}.items()}
+    hashes = {file: file_sha256(file) for file in dict.fromkeys(item.file for item in items)}
     with replacing(out) as temporary:
-        write_jsonl(temporary, _conversations(items, config, wording, shots, inputs))
+        write_jsonl(temporary, _conversations(items, config, wording, shots, hashes))
     counts: dict[str, Any] = {
         "conversations": len(items),
         "sources": dict(Counter(item.set_name for item in items)),
@@ -158,6 +158,7 @@ def write_instructions(
         "examples": [example.pair for example in shots],
         "exclude_test": [path.name for path in exclude_test],
     }
+    inputs = _inputs(items, hashes)
     write_manifest(out, "instructions", config=described, inputs=inputs, counts=counts, files=[out])
     return counts
 
@@ -307,16 +308,26 @@ def _check_ids(items: Sequence[_Item]) -> None:
         seen[item.conversation_id] = item
 
 
+def _inputs(items: Sequence[_Item], hashes: Mapping[Path, str]) -> dict[str, str]:
+    """The hashes by label; files of one label in several folders get "#2", "#3" … behind it."""
+    inputs: dict[str, str] = {}
+    times: Counter[str] = Counter()
+    for label, file in dict.fromkeys((item.label, item.file) for item in items):
+        times[label] += 1
+        inputs[label if times[label] == 1 else f"{label}#{times[label]}"] = hashes[file]
+    return inputs
+
+
 def _conversations(
     items: Sequence[_Item],
     config: InstructionConfig,
     prompts: ExamPrompts,
     shots: Sequence[MultipleChoiceQuestion],
-    hashes: Mapping[str, str],
+    hashes: Mapping[Path, str],
 ) -> Iterator[dict[str, Any]]:
     prompt_hash = prompts_sha256(prompts)
     for item in items:
-        provenance: dict[str, Any] = {"file": item.label, "sha256": hashes[item.label], "row": item.id}
+        provenance: dict[str, Any] = {"file": item.label, "sha256": hashes[item.file], "row": item.id}
         if isinstance(item.content, MultipleChoiceQuestion):
             messages = _exam_conversation(item.content, config, prompts, shots)
             provenance |= {"style": config.style, "target": config.target, "prompts": prompt_hash, "pair": item.pair}

@@ -18,13 +18,13 @@ from jmed_jax.artifact import check_free, file_sha256, replacing
 from jmed_jax.backends.protocol import Backend, Completion, Decoding
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.exams.question import Language, MultipleChoiceQuestion
-from jmed_jax.evaluate.exams.registry import get_question_set, read_questions
+from jmed_jax.evaluate.exams.registry import get_question_set, iter_files, read_questions
 from jmed_jax.evaluate.exams.sets.plain import plain_row
-from jmed_jax.instruct.manifest import sidecar, write_manifest
+from jmed_jax.instruct.manifest import write_manifest
 from jmed_jax.instruct.translation_checks import CHECKS, Problem, Translation, check_translation
 from jmed_jax.instruct.translation_prompts import TranslationPrompt, translatable
 from jmed_jax.journal import Journal, unfinished_directory
-from jmed_jax.jsonl import write_jsonl
+from jmed_jax.jsonl import sidecar, write_jsonl
 from jmed_jax.progress import track
 
 TRIES = 2
@@ -47,7 +47,7 @@ class _Standing:
 
 
 def read_untranslated(name: str, path: Path, to: Language) -> list[MultipleChoiceQuestion]:
-    """The questions of a set in the other language than `to`; those without text or choices are for no translation.
+    """The questions of a set in the other language than `to`, but none without text or choices, or with a picture.
 
     Raises:
         InputError: the file is missing or damaged, or has no questions in that language.
@@ -55,9 +55,10 @@ def read_untranslated(name: str, path: Path, to: Language) -> list[MultipleChoic
     source: Language = "en" if to == "ja" else "ja"
     if source not in get_question_set(name).languages:
         raise InputError(f"--set {name} is not in {source}, so there is nothing to translate to {to}.")
-    questions = [question for question in read_questions(name, path, source) if question.choices and question.text]
+    every = read_questions(name, path, source)
+    questions = [question for question in every if question.choices and question.text and question.text_only]
     if not questions:
-        raise InputError(f"{path}: no questions in {source} with choices.")
+        raise InputError(f"{path}: no questions in {source} with choices, and without a picture.")
     return questions
 
 
@@ -76,7 +77,7 @@ def translate(
     """Translate questions into `to`. Answers are on disk beside `out` before the next ones are asked for.
 
     Args:
-        source_file: where the questions were read, for provenance.
+        source_file: the file or folder that the questions were read from, for provenance.
         leave_unanswered: reject the questions that the model gave no answer for, instead of waiting for another run.
 
     Returns:
@@ -93,18 +94,20 @@ def translate(
         "questions": _sha256("\n".join(map(_source_sha256, questions))),
         "package": f"jmed_jax {__version__}",
     }
+    # Now, because asking takes hours, in which files change.
+    inputs = _hashes(source_file)
     with Journal(unfinished_directory(out), settings) as journal:
         run = _Run({question.id: question for question in questions}, backend, prompt, to, max_new_tokens, journal)
-        problem, stopped = run.ask(stop_when_nothing_answers=not leave_unanswered)
+        problem, is_spent = run.ask(stop_when_nothing_answers=not leave_unanswered)
         standings = run.standings()
         unanswered = sum(standing.is_open for standing in standings.values())
-        if unanswered and (stopped or not leave_unanswered):
+        if unanswered and (is_spent or not leave_unanswered):
+            way_out = "with a larger budget" if is_spent else "and --leave-unanswered finishes without them"
             raise InputError(
                 f"{unanswered:,} of {len(questions):,} questions have no translation yet ({problem}). The others are "
-                f"kept in {journal.directory}: the same command goes on there, and --leave-unanswered finishes without "
-                "them."
+                f"kept in {journal.directory}: the same command goes on there, {way_out}."
             )
-        counts = _write(questions, standings, out, config, source_file)
+        counts = _write(questions, standings, out, config, inputs)
         journal.remove()
     return counts
 
@@ -136,11 +139,13 @@ class _Run:
         return standings
 
     def ask(self, *, stop_when_nothing_answers: bool) -> tuple[str, bool]:
-        """Ask for every question that is open, first the new ones.
+        """Ask for every question that is open, first the new ones; stop when the budget is spent.
+
+        Args:
+            stop_when_nothing_answers: stop too when a whole batch has no answer.
 
         Returns:
-            What went wrong last; whether questions were not even asked, because the budget is spent or a whole batch
-            had no answer.
+            What went wrong last; whether it is that the budget is spent.
         """
         trouble = ""
         standings = self.standings()
@@ -161,7 +166,7 @@ class _Run:
                 if any(completion.over_budget for completion in completions):
                     return trouble, True
                 if stop_when_nothing_answers and len(failed) == len(batch):
-                    return trouble, True
+                    return trouble, False
             standings = self.standings()
         return trouble, False
 
@@ -194,7 +199,7 @@ def _write(
     standings: Mapping[str, _Standing],
     out: Path,
     config: Mapping[str, Any],
-    source_file: Path,
+    inputs: Mapping[str, str],
 ) -> dict[str, Any]:
     rejected = sidecar(out, "rejected.jsonl")
     finished = [(question, standings[question.id]) for question in questions]
@@ -209,7 +214,6 @@ def _write(
         "asked_twice": sum(standing.tries > 1 for _, standing in finished),
         "reasons": dict(Counter(problem.check for problem in problems).most_common()),
     }
-    inputs = {source_file.name: file_sha256(source_file)} if source_file.is_file() else {}
     described = {**config, "checks": list(CHECKS)}
     write_manifest(out, "translation", config=described, inputs=inputs, counts=counts, files=[out, rejected])
     return counts
@@ -261,6 +265,13 @@ def _problem(standing: _Standing) -> Problem | None:
     if standing.is_open:
         return Problem("answer", standing.error or "none")
     return standing.outcome
+
+
+def _hashes(source: Path) -> dict[str, str]:
+    """sha256 of a file of questions, or of every one in a folder, by the name within it."""
+    if not source.is_dir():
+        return {source.name: file_sha256(source)}
+    return {file.relative_to(source).as_posix(): file_sha256(file) for file in iter_files(source)}
 
 
 def _source_sha256(question: MultipleChoiceQuestion) -> str:

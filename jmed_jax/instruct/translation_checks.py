@@ -4,7 +4,6 @@ Text is compared after NFKC, so that full-width digits, ㎎ and ℃ are what the
 few words, which the model reads when it is asked again; "" when nothing is.
 """
 
-import json
 import re
 import unicodedata
 from collections import Counter
@@ -15,6 +14,7 @@ from typing import Any
 
 from jmed_jax.evaluate.exams.question import Language, MultipleChoiceQuestion
 from jmed_jax.instruct.translation_prompts import translatable
+from jmed_jax.jsonl import parse_json
 
 CHECKS = ("form", "choices", "language", "numbers", "units", "codes")
 """In this order: names of what is looked at, for provenance."""
@@ -216,7 +216,7 @@ def _json_object(answer: str) -> dict[str, Any] | None:
     if start < 0 or end < start:
         return None
     try:
-        value = json.loads(answer[start : end + 1])
-    except (ValueError, RecursionError):
+        value = parse_json(answer[start : end + 1])
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None

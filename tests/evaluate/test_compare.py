@@ -140,3 +140,29 @@ def test_points_are_compared_out_of_the_total(tmp_path: Path) -> None:
     (row,) = compare_evaluations(two(tmp_path, *(TaskAnswers(scores, "points") for scores in systems))).rows
     assert (row.result.first_value, row.result.second_value, row.result.test) == (20, 60, "paired bootstrap")
     assert row.result.interval[1] < 60
+
+
+def graded(tmp_path: Path, *judges: str | None) -> list[Path]:
+    """Evaluations of open questions; None is one without a judge."""
+    paths = []
+    for number, judge in enumerate(judges):
+        names = ["rouge_l", "judge"] if judge else ["rouge_l"]
+        task = TaskAnswers(RowScores(dict.fromkeys(names, np.ones(3)), dict.fromkeys(names, "mean")), "rouge_l")
+        task.head |= {"judge": {"name": judge}} if judge else {}
+        paths.append(write_evaluation(tmp_path / str(number), f"model {number}", {"own": task}))
+    return paths
+
+
+def test_a_metric_that_one_of_them_lacks_is_refused(tmp_path: Path) -> None:
+    for number, judges in enumerate([("one", None), (None, "one")]):
+        compared = compare_evaluations(graded(tmp_path / str(number), *judges), chosen_metrics=["rouge_l", "judge"])
+        assert [row.metric for row in compared.rows] == ["rouge_l"]
+        (reason,) = compared.refused
+        assert "own: only one of them has the metric judge" in reason
+
+
+def test_grades_of_two_judges_are_not_compared(tmp_path: Path) -> None:
+    (reason,) = compare_evaluations(graded(tmp_path / "a", "one", "two"), chosen_metrics=["judge"]).refused
+    assert "graded by one and by two" in reason
+    (row,) = compare_evaluations(graded(tmp_path / "b", "one", "one"), chosen_metrics=["judge"]).rows
+    assert row.metric == "judge"

@@ -87,3 +87,8 @@ def test_benchmarks_that_are_there_are_read(tmp_path: Path) -> None:
     assert list(found) == ["jmed_llm.smdis"] and isinstance(found["jmed_llm.smdis"][0], ChoiceQuestion)
     with pytest.raises(InputError, match="no questions of any task"):
         read_benchmarks(tmp_path / "jmed_llm")
+
+
+def test_benchmarks_that_are_compressed_are_read_too(tmp_path: Path) -> None:
+    write_rows(tmp_path / "jmed_llm" / "test" / "smdis.jsonl.gz", [choice_row()])
+    assert list(read_benchmarks(tmp_path)) == ["jmed_llm.smdis"]

@@ -56,6 +56,15 @@ def test_rotations_are_paired_with_the_same_rotation(tmp_path: Path) -> None:
     assert (row.n, row.result.interval, row.result.test) == (2, (0.0, 0.0), "paired bootstrap")
 
 
+def test_an_id_with_a_mark_in_it_is_no_rotation(tmp_path: Path) -> None:
+    tasks = {
+        "own": TaskAnswers(right([0]), "accuracy", ids=["case#A"], pair=["medqa/1"], language="ja"),
+        "medqa": TaskAnswers(right([1]), "accuracy", ids=["1"], pair=["medqa/1"], language="en"),
+    }
+    (row,) = compare_languages([write_evaluation(tmp_path / "run", "model", tasks)])
+    assert (row.n, row.result.difference) == (1, 1.0)
+
+
 def test_other_protocols_and_a_single_language_are_no_pair(tmp_path: Path) -> None:
     only = write_evaluation(tmp_path / "only", "model", {"jmmlu": TaskAnswers(right([1]), "accuracy")})
     tasks = {

@@ -9,6 +9,7 @@ import pytest
 
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.exams.registry import get_question_set, question_sets, read_questions
+from jmed_jax.evaluate.exams.sets.plain import plain_row
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -81,6 +82,13 @@ def test_national_examinations_have_sets_of_letters_numerals_and_two_languages(t
     assert translated.pair == plain.pair and translated.answer_texts == ("W", "Z")
     # Another examination of the same number is another question.
     assert read_questions("denqa", tmp_path / "ja/2018.jsonl", "ja")[0].pair != plain.pair
+
+
+def test_our_own_layout_keeps_all_that_a_question_is(tmp_path: Path) -> None:
+    either = NATIONAL | {"answer": "a or d", "explanation": "なぜ。", "section": "A", "text_only": False}
+    (question,) = read_questions("denqa", write(tmp_path / "national.jsonl", either), "ja")
+    path = write(tmp_path / "plain.jsonl", plain_row(question))
+    assert read_questions("questions", path, "ja") == [question]
 
 
 def test_a_translated_question_names_its_original(tmp_path: Path) -> None:

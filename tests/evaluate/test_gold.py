@@ -1,3 +1,4 @@
+import math
 from pathlib import Path
 
 import pytest
@@ -49,6 +50,14 @@ def test_extraction_answers_are_a_list_in_jsonl_and_a_printed_list_in_csv(tmp_pa
     for path in (rows, table):
         (question,) = read_extraction_questions([path], "nrner")
         assert question.answers == ("発熱", "咳嗽")
+
+
+def test_hidden_files_in_a_directory_are_not_read(tmp_path: Path) -> None:
+    write_rows(tmp_path / "smdis.jsonl", [choice_row()])
+    # What a killed process and a file manager leave.
+    (tmp_path / ".partial-0123456789ab.smdis.jsonl").write_text('{"id": "smd', encoding="utf-8")
+    (tmp_path / "._smdis.csv").write_bytes(b"\x00\x05\x16\x07\xff")
+    assert read_sources([tmp_path]) == {"doc-smdis-test-00000"}
 
 
 def test_a_directory_gives_the_file_of_the_task(tmp_path: Path) -> None:
@@ -163,6 +172,7 @@ def test_numeral_keys_accept_the_number_that_they_make_in_the_boxes(tmp_path: Pa
         ({k: v for k, v in exam_row().items() if k != "points"}, r'gold.jsonl:1: no "points" field'),
         ({k: v for k, v in exam_row().items() if k != "problem_text"}, r'gold.jsonl:1: no "problem_text" field'),
         (exam_row(points="many"), r"gold.jsonl:1: \"points\" is 'many'"),
+        (exam_row(points=math.inf), r'gold.jsonl:1: "points" is inf, expected a whole number'),
         (exam_row(problem_id="A-one"), r'gold.jsonl:1: problem_id "A-one"'),
     ],
 )

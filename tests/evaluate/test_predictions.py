@@ -7,7 +7,7 @@ from jmed_jax.errors import InputError
 from jmed_jax.evaluate.predictions import read_predictions
 from jmed_jax.evaluate.tasks import get_task
 
-from .rows import choice, exam, extraction, write_rows
+from .rows import choice, exam, extraction, multiple_choice, write_rows
 
 EXAM = get_task("igakuqa")
 QUESTIONS = [exam("112A1"), exam("112A2", ("b", "c"))]
@@ -35,6 +35,15 @@ def test_lists_are_accepted_as_predictions(tmp_path: Path) -> None:
     assert read(tmp_path, rows) == ["a", "b,c"]
     path = write_rows(tmp_path / "n.jsonl", [{"id": "nrner-test-00000", "prediction": ["発熱"]}])
     assert read_predictions(path, get_task("jmed_llm.nrner"), [extraction()]).values == ["['発熱']"]
+
+
+def test_lists_are_accepted_of_every_kind_of_question(tmp_path: Path) -> None:
+    question = multiple_choice(answer=("a", "c"))
+    for protocol, listed in (("loglikelihood", ["a", "c"]), ("gestalt_cot", ["肺炎", "気胸"])):
+        task = get_task("medqa", protocol)
+        path = write_rows(tmp_path / f"{protocol}.jsonl", [{"id": question.id, "prediction": listed}])
+        assert read_predictions(path, task, [question]).values == [",".join(listed)]
+        assert task.score([question], [",".join(listed)])[task.main_metric] == 1.0
 
 
 def test_choice_outputs_become_letters(tmp_path: Path) -> None:

@@ -1,12 +1,13 @@
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jmed_jax.artifact import open_artifact
-from jmed_jax.backends.protocol import Completion
+from jmed_jax.backends.protocol import Completion, Likelihood
 from jmed_jax.backends.replay import Replay
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.plan import Options
@@ -15,7 +16,7 @@ from jmed_jax.evaluate.score import score_predictions
 from jmed_jax.journal import ANSWERS_FILE, unfinished_directory
 from jmed_jax.jsonl import read_jsonl
 
-from .models import Scripted, question_of
+from .models import Scripted, Weigher, question_of
 from .rows import choice_row, exam_row, extraction_row, write_rows
 
 
@@ -116,6 +117,41 @@ def test_shots_come_from_the_data_folder_and_never_from_a_test_document(data: Pa
     assert scores["tasks"]["igakuqa"]["shots"] == 1
     with pytest.raises(InputError, match="1 solved examples for igakuqa, and --shots 3"):
         run(backend, ["igakuqa"], data, tmp_path / "b", shots=3)
+
+
+def test_a_file_of_too_few_examples_is_refused_like_a_data_folder(data: Path, tmp_path: Path) -> None:
+    few = data / "igakuqa/fewshot.jsonl"
+    with pytest.raises(InputError, match=r"fewshot.jsonl: 1 solved examples for igakuqa, and --shots 5"):
+        run(Scripted("a"), ["igakuqa"], data, tmp_path / "out", fewshot=few, shots=5)
+
+
+def test_two_files_of_one_name_are_refused(data: Path, tmp_path: Path) -> None:
+    row = {"id": "1", "source": "own", "language": "ja", "question": "どれか。", "choices": ["肺炎", "胃炎"]}
+    row |= {"answer": ["a"], "license": "MIT"}
+    paths = [str(write_rows(tmp_path / folder / "own.jsonl", [row])) for folder in "ab"]
+    backend = Scripted("答え: 肺炎")
+    with pytest.raises(InputError, match='2 tasks are called "own"'):
+        run(backend, paths, data, tmp_path / "out")
+    assert not backend.asked
+
+
+def test_an_id_may_hold_whatever_it_likes(data: Path, tmp_path: Path) -> None:
+    row = {"source": "own", "language": "ja", "question": "どれか。", "choices": ["肺炎", "胃炎"], "answer": ["a"]}
+    own = [{**row, "id": name, "license": "MIT"} for name in ("case#A", "#", "5#1")]
+    path = write_rows(tmp_path / "own.jsonl", own)
+    entry = run(Scripted("答え: 肺炎"), [str(path)], data, tmp_path / "out")["tasks"]["own"]
+    assert (entry["n"], entry["metrics"]["gestalt_accuracy"]) == (3, 1.0)
+    turned = run(Scripted("答え: 肺炎"), [str(path)], data, tmp_path / "turned", rotate_choices=True)["tasks"]["own"]
+    assert (turned["n"], turned["rotations"]["questions"], turned["rotations"]["same_answer"]) == (6, 3, 1.0)
+
+
+def test_a_shot_is_never_about_the_text_that_is_asked_about(data: Path, tmp_path: Path) -> None:
+    backend = Scripted("A")
+    run(backend, ["jmed_llm.smdis"], data, tmp_path / "out", shots=2)
+    # One of the two training rows is about the document of the second question.
+    shown = {messages[-1]["content"]: [m["content"] for m in messages[1:-1:2]] for messages in backend.asked}  # type: ignore[index]
+    first, second = (shown[question] for question in sorted(shown))
+    assert [len(first), len(second)] == [2, 1] and "smdis-train-00001" in second[0]
 
 
 def test_limit_asks_the_first_questions(data: Path, tmp_path: Path) -> None:
@@ -269,6 +305,12 @@ def test_a_spent_budget_keeps_what_it_bought(data: Path, tmp_path: Path) -> None
     assert len(second.asked) == 1
 
 
+def test_answers_that_did_not_come_are_not_said_to_be_kept(data: Path, tmp_path: Path) -> None:
+    answers = iter([None, Completion("", "the budget is spent", over_budget=True)])
+    with pytest.raises(InputError, match="0 of 2 answers are kept"):
+        run(Scripted(lambda _: next(answers)), ["igakuqa"], data, tmp_path / "out", leave_unanswered=True)
+
+
 def test_prompts_that_are_too_long_are_counted_and_said(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -278,6 +320,18 @@ def test_prompts_that_are_too_long_are_counted_and_said(
     entry = scores["tasks"]["igakuqa"]
     assert (entry["truncated_prompts"], entry["unanswered"]) == (2, 1)
     assert "2 of 2 prompts with their answers exceed" in capsys.readouterr().err
+
+
+def test_prompts_that_are_too_long_are_counted_among_all_prompts(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Short(Weigher):
+        def loglikelihood(self, pairs: Any) -> Iterator[tuple[int, Likelihood]]:
+            return ((index, replace(found, overlong=True)) for index, found in super().loglikelihood(pairs))
+
+    run(Short({}), ["igakuqa"], data, tmp_path / "out", protocol="loglikelihood")
+    # Every question has a prompt for letters and one for texts.
+    assert "4 of 4 prompts with their answers exceed" in capsys.readouterr().err
 
 
 # --- other ways to ask ------------------------------------------------------------------------------------------------

@@ -121,6 +121,15 @@ def test_a_file_of_questions_is_a_task(tmp_path: Path) -> None:
         get_task(str(write_rows(tmp_path / "other.jsonl", [{"id": "q1"}])))
 
 
+def test_rows_of_another_language_are_not_passed_over(tmp_path: Path) -> None:
+    chosen = {"source": "own", "question": "どれか。", "choices": ["肺炎", "胃炎"], "answer": ["a"], "license": "MIT"}
+    for name, row in (("choices", chosen), ("open", {"question": "治療は？", "reference": "抗菌薬"})):
+        rows = [{**row, "id": language, "language": language} for language in ("ja", "en")]
+        path = write_rows(tmp_path / f"{name}.jsonl", rows)
+        with pytest.raises(InputError, match=rf'{name}.jsonl:2: language "en", and "ja" before'):
+            get_task(str(path))
+
+
 def test_every_task_reads_the_real_rows_and_a_perfect_answer_scores_full_marks(real_data: Path) -> None:
     for name in TASKS:
         task = get_task(name)

@@ -1,8 +1,11 @@
+import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import zstandard
 
 from jmed_jax.errors import InputError
 from jmed_jax.instruct.dialogues import read_dialogues
@@ -55,3 +58,22 @@ def test_a_bad_record_is_named(tmp_path: Path, layout: str, content: Any, messag
     (tmp_path / "torn.json").write_text('[{"instruction": "x"', encoding="utf-8")
     with pytest.raises(InputError, match=r"torn\.json: not JSON"):
         list(read_dialogues(layout, tmp_path / "torn.json"))
+
+
+@pytest.mark.parametrize("suffix", [".json.gz", ".jsonl.zst"])
+@pytest.mark.parametrize("damage", [lambda packed, _: packed[: len(packed) // 2], lambda _, plain: plain])
+def test_a_file_that_is_torn_or_not_compressed_at_all_is_named(
+    tmp_path: Path, suffix: str, damage: Callable[[bytes, bytes], bytes]
+) -> None:
+    rows = [{"instruction": f"{number} * {number}?", "output": str(number**2)} for number in range(1000)]
+    plain = json.dumps(rows).encode()
+    path = tmp_path / f"a{suffix}"
+    path.write_bytes(damage(gzip.compress(plain) if suffix.endswith("gz") else zstandard.compress(plain), plain))
+    with pytest.raises(InputError, match=rf"a{suffix}: broken after line"):
+        list(read_dialogues("alpaca", path))
+
+
+def test_an_array_may_begin_with_blank_lines_and_have_many(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text('\n \n[\n{"instruction": "x",\n"output": "y"}\n]\n', encoding="utf-8")
+    assert [identifier for identifier, _ in read_dialogues("alpaca", path)] == ["a-000001"]

@@ -165,6 +165,38 @@ def test_an_original_is_held_out_by_its_translation_and_dialogues_by_their_text(
     assert HeldOut([test]).holds_text(CASE.upper().replace(",", ""))
 
 
+def test_a_short_question_is_known_in_every_publishers_layout(tmp_path: Path) -> None:
+    options = dict(zip(("opa", "opb", "opc", "opd"), ("gout", "mumps", "rash", "flu"), strict=True))
+    rows = [{"id": "1", "question": "Which is true?", **options, "cop": 4}, {"id": "2", "question": CASE, **options}]
+    train = write(tmp_path / "train.jsonl", rows[0] | {"id": "t1"}, rows[0] | {"id": "t2", "opa": "asthma"})
+    counts, kept = make(tmp_path, Source("medmcqa", train), exclude_test=[write(tmp_path / "dev.jsonl", *rows)])
+    assert [row["provenance"]["row"] for row in kept] == ["t2"]
+    assert counts["left_out"] == {"evaluation question": 1}
+
+
+def test_the_original_of_a_question_that_we_translated_is_held_out(tmp_path: Path) -> None:
+    row = {"question": "Which is true?", "choices": list("wxyz"), "answer": "A"}
+    train = write(tmp_path / "train.jsonl", *({"id": str(number), **row} for number in (1, 2)))
+    plain = {"source": "medmcqa", "language": "ja", "choices": list("あいうえ"), "answer": ["a"], "license": "MIT"}
+    # A bare number may be that of any set.
+    translated = [{"id": "1", "question": LONG, "pair": "medmcqa/1"}, {"id": "2", "question": LONG, "pair": "2"}]
+    test = write(tmp_path / "ja.jsonl", *(plain | row for row in translated))
+    _, kept = make(tmp_path, Source("medmcqa", train), exclude_test=[test])
+    assert [row["provenance"]["row"] for row in kept] == ["2"]
+
+
+def test_files_of_one_name_keep_their_own_hashes(tmp_path: Path) -> None:
+    paths = [
+        write(tmp_path / name / "chat.jsonl", {"id": name, "instruction": f"Say {name}", "output": name})
+        for name in "ab"
+    ]
+    _, rows = make(tmp_path, *(Source("alpaca", path) for path in paths))
+    hashes = [file_sha256(path) for path in paths]
+    assert [row["provenance"]["sha256"] for row in rows] == hashes
+    manifest = json.loads((tmp_path / "out.manifest.json").read_text(encoding="utf-8"))
+    assert manifest["inputs"] == dict(zip(["alpaca/chat.jsonl", "alpaca/chat.jsonl#2"], hashes, strict=True))
+
+
 def test_a_directory_gives_no_test_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     row = {"question": "Which?", "options": {"A": "x", "B": "y"}, "answer_idx": "A"}
     write(tmp_path / "medqa/train.jsonl", row)

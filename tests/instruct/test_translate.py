@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from jmed_jax.artifact import file_sha256
 from jmed_jax.backends.endpoint import Endpoint
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.exams.registry import read_questions
@@ -238,3 +239,46 @@ def test_a_prompt_file_is_checked(tmp_path: Path) -> None:
         load_translation_prompts(path)
     with pytest.raises(InputError, match=r"absent\.json: No such file"):
         load_translation_prompts(tmp_path / "absent.json")
+
+
+def test_the_manifest_names_every_file_of_a_folder_as_it_was_read(
+    serve: Serve, questions: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "medqa"
+    (folder / "US").mkdir(parents=True)
+    inside = questions.rename(folder / "US/train.jsonl")
+    read = file_sha256(inside)
+    honest = translator()
+
+    def meanwhile(text: str, before: int) -> Any:
+        inside.write_text("{}\n", encoding="utf-8")
+        return honest(text, before)
+
+    run(folder, serve(meanwhile), tmp_path / "ja.jsonl")
+    manifest = json.loads((tmp_path / "ja.manifest.json").read_text(encoding="utf-8"))
+    assert manifest["inputs"] == {"US/train.jsonl": read}
+
+
+def test_questions_with_a_picture_are_not_translated(tmp_path: Path) -> None:
+    row = {"problem_text": "どれか。", "choices": list("あいうえお"), "answer": ["a"]}
+    rows = [row | {"problem_id": "112A1"}, row | {"problem_id": "112A2", "text_only": False}]
+    path = tmp_path / "2018.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
+    assert [question.id for question in read_untranslated("denqa", path, "en")] == ["112A1"]
+
+
+def test_a_spent_budget_says_that_a_larger_one_goes_on(serve: Serve, questions: Path, tmp_path: Path) -> None:
+    backend = Endpoint(serve(translator()).url, "m", max_requests=4, concurrency=1)
+    backend.batch_size = 4
+    found = read_untranslated("medqa", questions, "ja")
+    with pytest.raises(InputError, match=r"8 of 12 questions have no translation yet .* goes on there, with a larger"):
+        translate(
+            found,
+            backend,
+            tmp_path / "ja.jsonl",
+            to="ja",
+            prompts=load_translation_prompts(),
+            max_new_tokens=99,
+            source_file=questions,
+            leave_unanswered=True,
+        )

@@ -55,3 +55,15 @@ def check_answer(answer: Sequence[str], choices: Sequence[str], path: Path, line
             f"choices ({', '.join(letters)})."
         )
     return tuple(sorted(set(parts)))
+
+
+def accepted_answers(row: Row, choices: Sequence[str], path: Path, line: int) -> list[Answer]:
+    """The answers in `row["accepted_answers"]`, which count as right beside the printed key; mostly there are none.
+
+    Raises:
+        InputError: no list of lists of letters, or one is as `check_answer` refuses it.
+    """
+    listed = row.get("accepted_answers") or []
+    if not isinstance(listed, list) or not all(isinstance(other, list) for other in listed):
+        raise InputError(f'{path}:{line}: "accepted_answers" must be a list of lists of letters.')
+    return [check_answer(other, choices, path, line) for other in listed]

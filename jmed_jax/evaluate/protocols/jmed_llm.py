@@ -17,7 +17,7 @@ from jmed_jax.evaluate.exam_answers import Answer
 from jmed_jax.evaluate.gold import find_task_file, read_choice_questions, read_extraction_questions
 from jmed_jax.evaluate.kappa import Kappa, KappaWeights
 from jmed_jax.evaluate.prompts import Conversation, Message, Prompts, load_prompts
-from jmed_jax.evaluate.questions import ChoiceQuestion, ExtractionQuestion
+from jmed_jax.evaluate.questions import ChoiceQuestion, ExtractionQuestion, Question
 from jmed_jax.evaluate.row_scores import RowScores
 from jmed_jax.evaluate.task import AnyQuestion, Task
 
@@ -27,7 +27,7 @@ TRAIN = "jmed_llm/train"
 
 @dataclass(frozen=True)
 class JmedTask(Task[AnyQuestion]):
-    """One of the eight; its shots are training rows that share nothing with a test row."""
+    """One of the eight; its shots are training rows that share nothing with a test row, nor with what is asked."""
 
     protocol: ClassVar[str] = "jmed_llm"
     prompt: ClassVar[str]
@@ -60,6 +60,11 @@ class JmedTask(Task[AnyQuestion]):
     def read_shots(self, path: Path) -> list[AnyQuestion]:
         return [row for row in self.read_gold([path]) if not getattr(row, "overlaps_test", False)]
 
+    def choose_shots(self, question: AnyQuestion, examples: Sequence[AnyQuestion], count: int) -> list[AnyQuestion]:
+        # Rows say themselves what they share with the benchmark's test rows, but not with held-out ones.
+        apart = [example for example in examples if _sources(example).isdisjoint(_sources(question))]
+        return super().choose_shots(question, apart, count)
+
     def groups(self, question: AnyQuestion) -> tuple[str, ...]:
         tag = getattr(question, "tag", None)
         return (tag,) if tag else ()
@@ -82,6 +87,10 @@ class JmedTask(Task[AnyQuestion]):
     @abstractmethod
     def _ask(self, question: AnyQuestion, wording: Prompts) -> list[Message]:
         """The system and the user message of one question."""
+
+
+def _sources(question: Question) -> frozenset[str]:
+    return getattr(question, "sources", frozenset())
 
 
 @dataclass(frozen=True)

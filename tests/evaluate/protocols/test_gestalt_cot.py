@@ -54,6 +54,12 @@ def test_the_marker_is_that_of_the_wording_that_was_used() -> None:
     assert TASK.read_output(multiple_choice(), "答え: 肺炎\n結論：気胸\nほか", wording) == "気胸"
 
 
+def test_a_full_width_colon_marks_the_answer_as_well() -> None:
+    assert TASK.read_output(multiple_choice(), "発熱がある。\n答え：気胸") == "気胸"
+    wording = {"gestalt_cot.ja": ExamPrompt("", "{question}{choices}", "結論：")}
+    assert TASK.read_output(multiple_choice(), "発熱がある。\n結論: 気胸", wording) == "気胸"
+
+
 def test_pictures_numerals_and_other_numbers_of_choices_are_not_asked() -> None:
     task = GestaltTask("igakuqa", "ja", "igakuqa/ja", source="igakuqa", choices=4)
     picture = multiple_choice("q2", text_only=False)

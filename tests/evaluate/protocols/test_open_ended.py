@@ -6,6 +6,8 @@ import pytest
 
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.judge import read_grade
+from jmed_jax.evaluate.plan import Options
+from jmed_jax.evaluate.prompts import DEFAULT_PROMPTS
 from jmed_jax.evaluate.protocols.open_ended import LONGEST_ANSWER, OpenTask
 from jmed_jax.evaluate.questions import OpenQuestion
 from jmed_jax.evaluate.run import run_tasks
@@ -98,3 +100,53 @@ def test_references_of_some_questions_only_are_refused(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "own.jsonl", [ROW, {"id": "o2", "question": "q", "rubric": "r"}])
     with pytest.raises(InputError, match=r"own.jsonl:2: some questions have a reference"):
         get_task(str(path)).read_gold([path])
+
+
+def prompt_file(path: Path, **changed: dict[str, str] | None) -> Path:
+    entries = json.loads(DEFAULT_PROMPTS.read_text(encoding="utf-8")) | changed
+    path.write_text(json.dumps({name: entry for name, entry in entries.items() if entry}), encoding="utf-8")
+    return path
+
+
+def test_grades_of_another_wording_are_not_taken_up(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "own.jsonl", [ROW, {**ROW, "id": "o2"}])
+    options = Options(prompts=prompt_file(tmp_path / "prompts.json"))
+
+    def evaluate(judge: Scripted) -> None:
+        run_tasks(
+            Scripted("抗菌薬"),
+            [str(path)],
+            tmp_path,
+            tmp_path / "out",
+            model_info={},
+            options=options,
+            identity="weights",
+            judge=judge,
+        )
+
+    grades = iter(["8", KeyboardInterrupt()])
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(Scripted(lambda _: next(grades)))
+    prompt_file(tmp_path / "prompts.json", **{"judge.ja": {"system": "厳しく採点してください。", "user": "{question}"}})
+    with pytest.raises(InputError, match=r"other settings \(judge_wording\)"):
+        evaluate(Scripted("2"))
+
+
+def test_a_prompt_file_without_a_judges_wording_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "own.jsonl", [ROW])
+    model, options = Scripted("抗菌薬"), Options(prompts=prompt_file(tmp_path / "prompts.json", **{"judge.ja": None}))
+    with pytest.raises(InputError, match=r'prompt "judge\.ja" needs'):
+        run_tasks(model, [str(path)], tmp_path, tmp_path / "out", model_info={}, options=options, judge=Scripted("8"))
+    assert not model.asked
+
+
+def test_without_the_grades_that_do_not_come_they_are_counted_as_ungraded(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "own.jsonl", [ROW, {**ROW, "id": "o2", "question": "喘息の治療は？"}])
+    judge = Scripted(lambda shown: "8" if "肺炎" in shown else None)
+    with pytest.raises(InputError, match="--leave-unanswered"):
+        run_tasks(Scripted("薬"), [str(path)], tmp_path, tmp_path / "out", model_info={}, judge=judge)
+    run_tasks(
+        Scripted("薬"), [str(path)], tmp_path, tmp_path / "out", model_info={}, judge=judge, leave_unanswered=True
+    )
+    metrics = json.loads((tmp_path / "out/scores.json").read_text(encoding="utf-8"))["tasks"]["own"]["metrics"]
+    assert (metrics["judge"], metrics["ungraded"]) == (pytest.approx(0.4), 1)

@@ -52,6 +52,11 @@ def test_accuracy_is_over_rotations_and_the_same_answer_is_counted(data: Path) -
     assert [row["cluster"] for row in rows] == ["q1"] * 3 + ["q2"] * 3
 
 
+def test_no_answer_however_turned_is_not_the_same_answer(data: Path) -> None:
+    entry = evaluate(lambda question: "Answer: gout" if "Which?" in question else "\n", data, ["medqa"])
+    assert (entry["unparsable"], entry["rotations"]["same_answer"]) == (3, 0.5)
+
+
 def test_points_are_not_rotated(data: Path) -> None:
     write_rows(data / "igakuqa/ja/2018.jsonl", [exam_row()])
     with pytest.raises(InputError, match="--rotate-choices is for multiple-choice questions, not igakuqa_points"):

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from jmed_jax.errors import InputError
 from jmed_jax.evaluate.exam_answers import Answer
 from jmed_jax.evaluate.exams.question import LANGUAGES, Language, MultipleChoiceQuestion, QuestionSet
-from jmed_jax.evaluate.exams.rows import Row, check_answer, choices_of
+from jmed_jax.evaluate.exams.rows import Row, accepted_answers, check_answer, choices_of
 from jmed_jax.jsonl import field, read_jsonl
 
 
@@ -44,9 +43,6 @@ def _read(path: Path, language: Language, *, name: str, license_name: str) -> It
 
 def _accepted(row: Row, choices: tuple[str, ...], path: Path, line: int) -> tuple[Answer, ...]:
     """The printed key first; 112B30 is printed as "a or d"."""
-    listed = row.get("accepted_answers") or []
-    if not isinstance(listed, list) or not all(isinstance(other, list) for other in listed):
-        raise InputError(f'{path}:{line}: "accepted_answers" must be a list of lists of letters.')
     printed = row.get("answer")
     alternatives = [
         part.split(" or ") if isinstance(part, str) else [part]
@@ -56,7 +52,8 @@ def _accepted(row: Row, choices: tuple[str, ...], path: Path, line: int) -> tupl
         answers = [[part] for part in alternatives[0]]
     else:
         answers = [[part for parts in alternatives for part in parts]]
-    return tuple(dict.fromkeys(check_answer(answer, choices, path, line) for answer in [*answers, *listed]))
+    keys = [check_answer(answer, choices, path, line) for answer in answers]
+    return tuple(dict.fromkeys([*keys, *accepted_answers(row, choices, path, line)]))
 
 
 def _set(name: str, license_name: str, languages: tuple[Language, ...] = ("ja",)) -> QuestionSet:

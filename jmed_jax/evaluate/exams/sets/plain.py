@@ -8,7 +8,7 @@ from pathlib import Path
 
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.exams.question import LANGUAGES, Language, MultipleChoiceQuestion, QuestionSet
-from jmed_jax.evaluate.exams.rows import Row, check_answer, choices_of
+from jmed_jax.evaluate.exams.rows import Row, accepted_answers, check_answer, choices_of
 from jmed_jax.jsonl import field, read_jsonl
 
 
@@ -21,22 +21,25 @@ def _read(path: Path, language: Language) -> Iterator[MultipleChoiceQuestion]:
             continue
         choices = choices_of(row, "choices", path, line)
         identifier = field(row, "id", str, path, line)
+        key = check_answer(field(row, "answer", list, path, line), choices, path, line)
         yield MultipleChoiceQuestion(
             id=identifier,
             source=field(row, "source", str, path, line),
             language=language,
             text=field(row, "question", str, path, line),
             choices=choices,
-            accepted=(check_answer(field(row, "answer", list, path, line), choices, path, line),),
+            accepted=tuple(dict.fromkeys([key, *accepted_answers(row, choices, path, line)])),
             license=field(row, "license", str, path, line),
             explanation=str(row.get("explanation") or ""),
             subject=str(row.get("subject") or ""),
             pair=str(row.get("pair") or identifier),
+            text_only=row.get("text_only") is not False,
         )
 
 
 def plain_row(question: MultipleChoiceQuestion) -> Row:
-    """A question as a row that this reader reads back; of several accepted answers the printed key stays."""
+    """A question as a row that this reader reads back."""
+    also_accepted = [list(answer) for answer in question.accepted[1:]]
     return {
         "id": question.id,
         "source": question.source,
@@ -44,10 +47,12 @@ def plain_row(question: MultipleChoiceQuestion) -> Row:
         "question": question.text,
         "choices": list(question.choices),
         "answer": list(question.answer),
+        **({"accepted_answers": also_accepted} if also_accepted else {}),
         "license": question.license,
         **({"explanation": question.explanation} if question.explanation else {}),
         **({"subject": question.subject} if question.subject else {}),
         "pair": question.pair,
+        **({} if question.text_only else {"text_only": False}),
     }
 
 
