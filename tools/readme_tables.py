@@ -1,59 +1,74 @@
-"""Write README's table of results from the files in `tools/results`, or check that it stands there.
+"""Write the tables of README and docs/ from the files in `tools/results` and from `jmed plan`, or check them.
 
     python tools/readme_tables.py [--check]
 
-The table stands between two marks in README.md; `--check` exits with 1 where README says something else.
+A table stands between two marks, `<!-- NAME: made by tools/readme_tables.py -->` and `<!-- end of NAME -->`; `--check`
+exits with 1 where a page says something else.
 """
 
 import argparse
-import json
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from readme_ablations import differences_table, scores_table
+from readme_benchmarks import benchmarks_table
+from readme_costs import measured_costs_table, planned_costs_table
+from readme_results import NotMeasuredError, newest
 
 from jmed_jax.evaluate.published import published_scores
 from jmed_jax.page.score_names import METRICS, label
 
 ROOT = Path(__file__).resolve().parents[1]
-BEGIN, END = "<!-- results: made by tools/readme_tables.py -->\n", "<!-- end of results -->\n"
 RECIPE = "clinical_small"
 PAPER = "NCVC-slm-1-instruct (50B tokens)"
 
+_MARKED = re.compile(
+    r"(?P<begin><!-- (?P<name>[\w ]+): made by tools/readme_tables\.py -->\n)"
+    r"(?P<table>.*?)"
+    r"(?P<end><!-- end of (?P=name) -->\n)",
+    re.DOTALL,
+)
 
-def newest(kind: str) -> Path | None:
-    """The last result of `tools/reproduce.py --save` on "test" or "validation" questions."""
-    return max((ROOT / "tools" / "results").glob(f"{RECIPE}_{kind}-*.json"), default=None)
+
+def pages() -> list[Path]:
+    """What may hold tables."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    lines = [list(head), *map(list, rows)]
+    lines.insert(1, ["---"] * len(lines[0]))
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+# --- scores -----------------------------------------------------------------------------------------------------------
 
 
 def results_table(result: Mapping[str, Any], paper: Mapping[str, float]) -> str:
-    """A Markdown table of the tasks of a result, beside its baselines and the paper's figures by task."""
-    head = (
-        "task",
-        "metric",
-        "this model",
-        "95 %",
-        "clean rows",
-        "majority",
-        "linear",
-        "NCVC-slm-1-instruct, 1.2 B (paper, 100 rows)",
-    )
-    lines = [f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
+    """The tasks of a result of `tools/reproduce.py`, beside its baselines and the paper's figures by task."""
+    head = ["task", "metric", "this model", "95 %", "clean rows", "majority", "linear"]
+    rows = []
     for name, entry in result["runs"][RECIPE]["tasks"].items():
         low, high = entry["interval"]
         clean = f"{_figure(entry['clean_score'])} ({entry['clean_n']})" if entry["clean_n"] else "none"
-        cells = (
-            label(name),
-            METRICS.get(entry["metric"], entry["metric"]),
-            f"**{_figure(entry['score'])}**",
-            f"{_figure(low)} to {_figure(high)}",
-            clean,
-            _figure(entry["majority"]),
-            _figure(entry["linear"]),
-            _figure(paper[name]) if name in paper else "",
-        )
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        baselines = [_figure(entry["majority"]), _figure(entry["linear"])]
+        interval = f"{_figure(low)} to {_figure(high)}"
+        rows.append([*_task(name, entry["metric"], entry["score"]), interval, clean, *baselines, _paper(name, paper)])
+    return table([*head, "NCVC-slm-1-instruct, 1.2 B (paper, 100 rows)"], rows)
+
+
+def quickstart_table(result: Mapping[str, Any], paper: Mapping[str, float]) -> str:
+    """The same of `tools/bench_quickstart.py`."""
+    head = ["task", "metric", "this run", "majority", "random", "linear"]
+    rows = []
+    for name, entry in result["scores"].items():
+        baselines = [_figure(entry[baseline]) for baseline in ("majority", "random", "linear")]
+        rows.append([*_task(name, entry["metric"], entry["model"]), *baselines, _paper(name, paper)])
+    return table([*head, "NCVC-slm-1-instruct, 1.2 B (paper, 100 rows)"], rows)
 
 
 def paper_scores() -> dict[str, float]:
@@ -65,12 +80,12 @@ def paper_scores() -> dict[str, float]:
     return found
 
 
-def with_table(readme: str, table: str) -> str:
-    """README with the table between the marks."""
-    before, begin, rest = readme.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    assert begin and end, "README has the two marks"
-    return f"{before}{begin}{table}{end}{after}"
+def _task(name: str, metric: str, score: float) -> list[str]:
+    return [label(name), METRICS.get(metric, metric), f"**{_figure(score)}**"]
+
+
+def _paper(name: str, paper: Mapping[str, float]) -> str:
+    return _figure(paper[name]) if name in paper else ""
 
 
 def _figure(value: float) -> str:
@@ -79,18 +94,47 @@ def _figure(value: float) -> str:
     return f"{round(value, 2) + 0:.2f}".replace("0.", ".", 1).replace("-", "−")
 
 
+# --- pages ------------------------------------------------------------------------------------------------------------
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "results": lambda: results_table(newest(f"{RECIPE}_test"), paper_scores()),
+    "quickstart": lambda: quickstart_table(newest("bench_quickstart"), paper_scores()),
+    "measured costs": lambda: table(*measured_costs_table(newest("bench_quickstart"), newest(f"{RECIPE}_test"))),
+    "planned costs": lambda: table(*planned_costs_table(newest("bench_corpus"), newest("bench_train_cpu"))),
+    "ablations": lambda: table(*scores_table(newest(f"{RECIPE}_validation"))),
+    "ablation differences": lambda: table(*differences_table(newest(f"{RECIPE}_validation"))),
+    "benchmarks": lambda: table(*benchmarks_table()),
+}
+
+
+def with_tables(page: str, tables: Mapping[str, Callable[[], str]]) -> str:
+    """A page with what stands between its marks written anew; a table of what was not measured yet is empty."""
+
+    def written(marked: re.Match[str]) -> str:
+        try:
+            made = tables[marked["name"]]()
+        except NotMeasuredError:
+            made = ""
+        return marked["begin"] + made + marked["end"]
+
+    return _MARKED.sub(written, page)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if README says something else")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a page says something else")
     arguments = parser.parse_args()
-    path, readme = newest("test"), ROOT / "README.md"
-    assert path is not None, "tools/reproduce.py --save has been run"
-    was = readme.read_text(encoding="utf-8")
-    should_be = with_table(was, results_table(json.loads(path.read_text(encoding="utf-8")), paper_scores()))
+    differ = []
+    for page in pages():
+        was = page.read_text(encoding="utf-8")
+        should_be = with_tables(was, TABLES)
+        if was != should_be:
+            differ.append(page)
+            if not arguments.check:
+                page.write_text(should_be, encoding="utf-8")
     if arguments.check:
-        print("README has the results on record" if was == should_be else f"README differs from {path.name}")
-        return int(was != should_be)
-    readme.write_text(should_be, encoding="utf-8")
+        print(*(f"{page} says something else" for page in differ), sep="\n", end="\n" if differ else "")
+        return int(bool(differ))
     return 0
 
 

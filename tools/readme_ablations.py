@@ -1,0 +1,69 @@
+"""The tables of `docs/ablations.md`: what each part of the small clinical model's recipe is worth."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from jmed_jax.page.score_names import label
+
+TASKS = ("smdis", "crade", "jcsts", "rrtnm", "nrner", "mrner_disease", "jmmlu_med")
+"""MRNER-medicine has six validation questions, which say nothing."""
+
+VARIANTS = {
+    "base": "the recipe, text once, no exercises kept",
+    "kept_copies": "copies kept among the instruction data",
+    "kept_both": "copies and term exercises kept",
+    "no_terms": "exercises in copying only",
+    "no_copies": "exercises in extraction only",
+    "no_exercises": "no exercises",
+    "no_neftune": "no NEFTune",
+    "tokens_alike": "every token weighs the same",
+    "no_dictionary": "no exercises, MeCab without medical terms",
+    "document_mask": "no exercises, text under a document mask",
+    "double_text": "no exercises, text twice",
+    "half_text": "no exercises, text half",
+    "no_text": "no exercises, no text",
+}
+"""Variant of `tools/reproduce.py` → what the table calls it."""
+
+SIGNIFICANT = 0.05
+
+
+def scores_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows: every variant's score in every task, with its 95 % interval."""
+    names = [f"jmed_llm.{task}" for task in TASKS]
+    rows = []
+    for variant, words in VARIANTS.items():
+        if variant in result["runs"]:
+            tasks = result["runs"][variant]["tasks"]
+            rows.append([words, *(_score(tasks[name]["score"], tasks[name]["interval"]) for name in names)])
+    linear = next(iter(result["runs"].values()))["tasks"]
+    rows.append(["linear baseline", *(_figure(linear[name]["linear"]) for name in names)])
+    return ["variant", *map(label, names)], rows
+
+
+def differences_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows: the second variant of a pair less the first, with the 95 % interval of the paired bootstrap.
+
+    Bold where the p, Holm-corrected over the pair's tasks, is below SIGNIFICANT.
+    """
+    pairs: dict[tuple[str, str], dict[str, str]] = {}
+    for row in result["comparisons"]:
+        cell = _score(row["difference"], row["interval"], sign="+")
+        significant = row["p_holm"] < SIGNIFICANT
+        pairs.setdefault((row["first"], row["second"]), {})[row["task"]] = f"**{cell}**" if significant else cell
+    names = [f"jmed_llm.{task}" for task in TASKS]
+    rows = [
+        [f"{VARIANTS[second]}, less: {VARIANTS[first]}", *(cells[name] for name in names)]
+        for (first, second), cells in pairs.items()
+    ]
+    return ["difference", *map(label, names)], rows
+
+
+def _score(value: float, interval: tuple[float, float], sign: str = "") -> str:
+    low, high = interval
+    return f"{_figure(value, sign)} [{_figure(low, sign)}, {_figure(high, sign)}]"
+
+
+def _figure(value: float, sign: str = "") -> str:
+    # Without the zero, as the papers' tables have it; a minus as wide as a digit. Adding 0 makes a zero of −0.
+    return f"{round(value, 2) + 0:{sign}.2f}".replace("0.", ".", 1).replace("-", "−")
