@@ -60,7 +60,7 @@ def test_every_stage_runs_once(reproduce: ModuleType, commands: list[str], tmp_p
     ("variant", "trainings"),
     [
         ("no_neftune", 1),
-        ("kept_terms", 1),
+        ("kept_both", 1),
         ("no_terms", 1),
         ("no_copies", 2),
         ("no_exercises", 1),
@@ -73,7 +73,7 @@ def test_every_stage_runs_once(reproduce: ModuleType, commands: list[str], tmp_p
 def test_a_variant_shares_what_comes_before_its_difference(
     reproduce: ModuleType, commands: list[str], tmp_path: Path, variant: str, trainings: int
 ) -> None:
-    run(reproduce, tmp_path, "clinical_small")
+    run(reproduce, tmp_path, "base")
     commands.clear()
     run(reproduce, tmp_path, variant)
     assert sum(command.startswith("train") for command in commands) == trainings
