@@ -153,6 +153,11 @@ def test_a_model_has_to_be_named(refuse: Refuse, corpus: Path, tmp_path: Path) -
     assert "--endpoint-model" in refuse(*annotate, "--endpoint", "http://localhost")
     assert "for --endpoint" in refuse(*annotate, "--model", tmp_path, "--max-requests", "3")
     assert "not allowed with" in refuse(*annotate, "--model", tmp_path, "--endpoint", "http://localhost")
+
+
+def test_a_directory_without_a_model_is_named(refuse: Refuse, corpus: Path, tmp_path: Path) -> None:
+    pytest.importorskip("torch")
+    annotate = ("corpus", "annotate", corpus, "--out", tmp_path / "labels.jsonl")
     assert "no config.json" in refuse(*annotate, "--model", tmp_path)
 
 
