@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from readme_results import figure
+
 from jmed_jax.page.score_names import label
 
 TASKS = ("smdis", "crade", "jcsts", "rrtnm", "nrner", "mrner_disease", "jmmlu_med")
@@ -37,7 +39,7 @@ def scores_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]
             tasks = result["runs"][variant]["tasks"]
             rows.append([words, *(_score(tasks[name]["score"], tasks[name]["interval"]) for name in names)])
     linear = next(iter(result["runs"].values()))["tasks"]
-    rows.append(["linear baseline", *(_figure(linear[name]["linear"]) for name in names)])
+    rows.append(["linear baseline", *(figure(linear[name]["linear"]) for name in names)])
     return ["variant", *map(label, names)], rows
 
 
@@ -61,9 +63,4 @@ def differences_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[s
 
 def _score(value: float, interval: tuple[float, float], sign: str = "") -> str:
     low, high = interval
-    return f"{_figure(value, sign)} [{_figure(low, sign)}, {_figure(high, sign)}]"
-
-
-def _figure(value: float, sign: str = "") -> str:
-    # Without the zero, as the papers' tables have it; a minus as wide as a digit. Adding 0 makes a zero of −0.
-    return f"{round(value, 2) + 0:{sign}.2f}".replace("0.", ".", 1).replace("-", "−")
+    return f"{figure(value, sign)} [{figure(low, sign)}, {figure(high, sign)}]"

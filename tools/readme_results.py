@@ -1,4 +1,4 @@
-"""What `tools/readme_tables.py` makes its tables of: the newest result of a script."""
+"""What `tools/readme_tables.py` makes its tables of: the newest result of a script, and its figures in print."""
 
 import json
 from typing import Any
@@ -22,3 +22,13 @@ def newest(name: str) -> dict[str, Any]:
         raise NotMeasuredError(name)
     result: dict[str, Any] = json.loads(files[-1].read_text(encoding="utf-8"))
     return result
+
+
+def figure(value: float, sign: str = "") -> str:
+    """A score with two digits, without the zero, as the papers' tables have it; a minus as wide as a digit.
+
+    Args:
+        sign: "+" to write it before positive values, too.
+    """
+    # Adding 0 makes a zero of −0.
+    return f"{round(value, 2) + 0:{sign}.2f}".replace("0.", ".", 1).replace("-", "−")

@@ -16,7 +16,7 @@ from typing import Any
 from readme_ablations import differences_table, scores_table
 from readme_benchmarks import benchmarks_table
 from readme_costs import measured_costs_table, planned_costs_table
-from readme_results import NotMeasuredError, newest
+from readme_results import NotMeasuredError, figure, newest
 
 from jmed_jax.evaluate.published import published_scores
 from jmed_jax.page.score_names import METRICS, label
@@ -54,9 +54,9 @@ def results_table(result: Mapping[str, Any], paper: Mapping[str, float]) -> str:
     rows = []
     for name, entry in result["runs"][RECIPE]["tasks"].items():
         low, high = entry["interval"]
-        clean = f"{_figure(entry['clean_score'])} ({entry['clean_n']})" if entry["clean_n"] else "none"
-        baselines = [_figure(entry["majority"]), _figure(entry["linear"])]
-        interval = f"{_figure(low)} to {_figure(high)}"
+        clean = f"{figure(entry['clean_score'])} ({entry['clean_n']})" if entry["clean_n"] else "none"
+        baselines = [figure(entry["majority"]), figure(entry["linear"])]
+        interval = f"{figure(low)} to {figure(high)}"
         rows.append([*_task(name, entry["metric"], entry["score"]), interval, clean, *baselines, _paper(name, paper)])
     return table([*head, "NCVC-slm-1-instruct, 1.2 B (paper, 100 rows)"], rows)
 
@@ -66,7 +66,7 @@ def quickstart_table(result: Mapping[str, Any], paper: Mapping[str, float]) -> s
     head = ["task", "metric", "this run", "majority", "random", "linear"]
     rows = []
     for name, entry in result["scores"].items():
-        baselines = [_figure(entry[baseline]) for baseline in ("majority", "random", "linear")]
+        baselines = [figure(entry[baseline]) for baseline in ("majority", "random", "linear")]
         rows.append([*_task(name, entry["metric"], entry["model"]), *baselines, _paper(name, paper)])
     return table([*head, "NCVC-slm-1-instruct, 1.2 B (paper, 100 rows)"], rows)
 
@@ -81,17 +81,11 @@ def paper_scores() -> dict[str, float]:
 
 
 def _task(name: str, metric: str, score: float) -> list[str]:
-    return [label(name), METRICS.get(metric, metric), f"**{_figure(score)}**"]
+    return [label(name), METRICS.get(metric, metric), f"**{figure(score)}**"]
 
 
 def _paper(name: str, paper: Mapping[str, float]) -> str:
-    return _figure(paper[name]) if name in paper else ""
-
-
-def _figure(value: float) -> str:
-    # Without the zero, as the papers' tables have it; a minus as wide as a digit.
-    # Adding 0 makes a zero of −0.
-    return f"{round(value, 2) + 0:.2f}".replace("0.", ".", 1).replace("-", "−")
+    return figure(paper[name]) if name in paper else ""
 
 
 # --- pages ------------------------------------------------------------------------------------------------------------
