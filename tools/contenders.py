@@ -54,7 +54,9 @@ def torch_step(config: ExperimentConfig, tokens_BT: np.ndarray, threads: int, *,
     torch.set_num_threads(threads)
     device = "cuda" if cuda else "cpu"
     dtype = torch.bfloat16 if config.lora.rank and config.lora.base == "bfloat16" else torch.float32
-    model: Any = (_qwen2 if config.model.gated_mlp else _arcee)(config).to(device, dtype)
+    # Random weights of billions of parameters take minutes where they are not used.
+    with torch.device(device):
+        model: Any = (_qwen2 if config.model.gated_mlp else _arcee)(config).to(dtype)
     model.set_attn_implementation("sdpa")
     model.train()
     if config.train.remat != "none":

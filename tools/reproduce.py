@@ -4,15 +4,16 @@
     python tools/reproduce.py --data DATA --out out/clinical --validation --variants clinical_small,no_neftune
 
 Every stage is a `jmed` command, printed before it runs. What it makes is named after all that decides it, so variants
-share the stages that they have in common, and a killed run goes on. With `--validation` questions drawn from the
-training rows are scored instead of the test rows: recipes were chosen and are compared so, and the test rows were
-looked at once.
+share the stages that they have in common, also while they run beside each other, and a killed run goes on. With
+`--validation` questions drawn from the training rows are scored instead of the test rows: recipes were chosen and are
+compared so, and the test rows were looked at once.
 """
 
 import argparse
 import hashlib
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -21,6 +22,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from timing import save
 
 from jmed_jax.artifact import open_artifact
@@ -67,24 +69,31 @@ class Recipe:
 
     Attributes:
         dictionary: the tokenizer's MeCab knows the medical terms.
-        copies, terms: there are exercises in copying and in extraction.
+        copies, terms: so many exercises in copying and in extraction.
+        cuts: the corpus is cut into passages for extraction so often, elsewhere each time.
         kept_copies, kept_terms: so many exercises, others than before, stand among the instruction data, too.
+        long_share: of the passages of extraction, as long as a case report.
+        swapped: each pair of JCSTS stands both ways round, instead of twice one way.
         text: so often all rows of text are read.
-        pretraining, instruction: options of `jmed train`.
+        everywhere, pretraining, instruction: options of `jmed train` in all trainings, in the first, in the last.
     """
 
     dictionary: bool = True
-    copies: bool = True
-    terms: bool = True
+    copies: int = COPIES
+    terms: int = TERMS
+    cuts: int = 1
     kept_copies: int = 0
     kept_terms: int = 0
+    long_share: float = 0.2
+    swapped: bool = False
     text: float = 1.0
+    everywhere: tuple[str, ...] = ()
     pretraining: tuple[str, ...] = ()
     instruction: tuple[str, ...] = ()
 
 
 RECIPE, BASE = "clinical_small", "base"
-NO_EXERCISES = Recipe(copies=False, terms=False)
+NO_EXERCISES = Recipe(copies=0, terms=0)
 VARIANTS: Mapping[str, Recipe] = {
     RECIPE: Recipe(text=2.0, kept_copies=800, kept_terms=4000),
     # What the others differ from in one thing.
@@ -94,8 +103,8 @@ VARIANTS: Mapping[str, Recipe] = {
     "double_text": replace(NO_EXERCISES, text=2.0),
     "half_text": replace(NO_EXERCISES, text=0.5),
     "no_text": replace(NO_EXERCISES, text=0.0),
-    "no_copies": Recipe(copies=False),
-    "no_terms": Recipe(terms=False),
+    "no_copies": Recipe(copies=0),
+    "no_terms": Recipe(terms=0),
     "no_exercises": NO_EXERCISES,
     "kept_copies": Recipe(kept_copies=800),
     "kept_both": Recipe(kept_copies=800, kept_terms=4000),
@@ -127,9 +136,10 @@ class Training:
         seconds: of the stages that ran to their end in one go, by name.
     """
 
-    def __init__(self, recipe: Recipe, data: Path, out: Path, validation: bool, epochs: float) -> None:
+    def __init__(self, recipe: Recipe, data: Path, out: Path, validation: bool, epochs: float, seed: int) -> None:
         self.recipe = recipe
         self.epochs = epochs
+        self.seed = seed
         self.data = data.resolve()
         self.out = out
         self.validation = validation
@@ -148,13 +158,18 @@ class Training:
         if self.recipe.text:
             model = self._train("clinical_small", rows, 4 / self.recipe.text, *self.recipe.pretraining)
         copies = ("data", "copies", "--tokenizer", tokenizer)
-        terms = ("data", "terms", "--corpus", corpus, "--dictionary", dictionary)
+        long = ("--long-share", self.recipe.long_share)
+        terms = ("data", "terms", "--corpus", corpus, "--dictionary", dictionary, *long)
         if model and self.recipe.copies:
-            files = [self._make("copies.jsonl", *copies, "--count", COPIES)]
+            files = [self._make("copies.jsonl", *copies, "--count", self.recipe.copies)]
             model = self._exercise("copies", files, tokenizer, model, 512)
         if model and self.recipe.terms:
             falling = ("--optimizer.schedule", "cosine", "--optimizer.peak-lr", "1e-3")
-            files = [self._make("terms.jsonl", *terms, "--count", TERMS)]
+            drawn = ("--count", self.recipe.terms)
+            files = [self._make("terms.jsonl", *terms, *drawn)]
+            files += [
+                self._make("terms.jsonl", *terms, *drawn, "--seed", 2 + cut) for cut in range(1, self.recipe.cuts)
+            ]
             if self.recipe.copies:
                 files.append(self._make("copies.jsonl", *copies, "--count", REFRESHED, "--seed", 1))
             # As long as the longest reports: positions that no exercise has reached are foreign to the heads that copy.
@@ -201,10 +216,24 @@ class Training:
         files = [*kept]
         for task, draw in INSTRUCTION_DATA.items():
             limit = ("--limit-per-task", draw.limit) if draw.limit else ()
-            files += [self._conversations(f"jmed_llm.{task}", questions, *limit)] * draw.times
+            drawn = [self._conversations(f"jmed_llm.{task}", questions, *limit)] * draw.times
+            if task == "jcsts" and self.recipe.swapped:
+                drawn[1:] = [self._conversations("jmed_llm.jcsts", self._swapped(questions))]
+            files += drawn
         rows = self._pack("instruction", tokenizer, files, LONG_ROW)
         start = ("--train.initialize-from", model) if model else ()
         return self._train("clinical_small_instruct", rows, 2 / self.epochs, *start, *self.recipe.instruction)
+
+    def _swapped(self, questions: Path) -> Path:
+        """A data folder in which the sentences of JCSTS have changed places: how alike they are stays the same."""
+        source = questions / "jmed_llm"
+        rows = self.out / f"swapped-{questions.name}" / "jmed_llm" / "train" / "jcsts.jsonl"
+        if not rows.exists():
+            rows.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(source / "jcsts_options.json", rows.parents[1])
+            (original,) = (source / "train").glob("jcsts.jsonl*")
+            write_jsonl(rows, (swapped(row) for _, row in read_jsonl(original)))
+        return rows.parents[2]
 
     def _conversations(self, tasks: str, questions: Path, *options: Any) -> Path:
         wording = ("--balance", "--prompts", CONFIGS / "clinical_small_prompts.json")
@@ -218,7 +247,8 @@ class Training:
 
     def _train(self, config: str, rows: Path, rows_a_step: float, *options: Any) -> Path:
         steps = int(open_artifact(rows, "rows", verify_hashes=False).counts["rows"] / rows_a_step)
-        sizes = ("--data.rows", rows, "--train.steps", steps, *options)
+        told = (*self.recipe.everywhere, *(("--train.seed", self.seed) if self.seed else ()), *options)
+        sizes = ("--data.rows", rows, "--train.steps", steps, *told)
         return self._make(config, "train", CONFIGS / f"{config}.py", *sizes, output="--run")
 
     # --- commands -----------------------------------------------------------------------------------------------------
@@ -232,12 +262,13 @@ class Training:
         made = self.out / f"{stem}-{key}{dot}{suffix}"
         # What other commands make takes its name when it is complete; a training that was killed has a directory.
         finished = self.out / f".{made.name}.finished"
-        if not finished.exists() and (output == "--run" or not made.exists()):
-            start = time.perf_counter()
-            argv = [*words, output, str(made)]
-            print(f"$ jmed {shlex.join(argv)}", flush=True)
-            subprocess.run([sys.executable, "-m", "jmed_jax", *argv], check=True)
-            finished.write_text(f"{time.perf_counter() - start:.1f}\n", encoding="utf-8")
+        with FileLock(self.out / f".{made.name}.lock"):
+            if not finished.exists() and (output == "--run" or not made.exists()):
+                start = time.perf_counter()
+                argv = [*words, output, str(made)]
+                print(f"$ jmed {shlex.join(argv)}", flush=True)
+                subprocess.run([sys.executable, "-m", "jmed_jax", *argv], check=True)
+                finished.write_text(f"{time.perf_counter() - start:.1f}\n", encoding="utf-8")
         if finished.exists() and (seconds := finished.read_text(encoding="utf-8")):
             self.seconds[made.name] = float(seconds)
         return made
@@ -255,6 +286,15 @@ def question_documents(training_rows: Path) -> Iterator[dict[str, str]]:
                 if text not in seen:
                     seen.add(text)
                     yield {"id": str(len(seen)), "text": text}
+
+
+def swapped(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of JCSTS with its two sentences in each other's place."""
+    first, second = row["s1"], row["s2"]
+    stated = f"S1: {first}\nS2: {second}"
+    assert stated in row["question"], row["id"]
+    question = row["question"].replace(stated, f"S1: {second}\nS2: {first}")
+    return {**row, "question": question, "s1": second, "s2": first}
 
 
 # --- results ----------------------------------------------------------------------------------------------------------
@@ -318,13 +358,14 @@ def main() -> int:
     parser.add_argument("--validation", action="store_true", help="score questions drawn from the training rows")
     parser.add_argument("--variants", default=RECIPE, help=f"some of {', '.join(VARIANTS)}, separated by commas")
     parser.add_argument("--epochs", type=float, default=EPOCHS, help="of the instruction data (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of all trainings (default: %(default)s)")
     parser.add_argument("--check", type=Path, help="a result on record: exit 1 if a score is outside of its interval")
     parser.add_argument("--save", action="store_true", help="write a result into tools/results")
     arguments = parser.parse_args()
     trainings, evaluations, found = {}, {}, {}
     for name in arguments.variants.split(","):
         trainings[name] = Training(
-            VARIANTS[name], arguments.data, arguments.out, arguments.validation, arguments.epochs
+            VARIANTS[name], arguments.data, arguments.out, arguments.validation, arguments.epochs, arguments.seed
         )
         evaluations[name] = trainings[name].run()
         found[name] = task_results(evaluations[name])

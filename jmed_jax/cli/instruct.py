@@ -202,6 +202,8 @@ def _add_exercises(group: Commands) -> None:
     parser.add_argument("--dictionary", type=Path, required=True, metavar="DIR", help="made by `jmed dictionary build`")
     text = "exercises at most: half of them for diseases, the others for drugs and doses (default: 15000)"
     parser.add_argument("--count", type=positive, default=15_000, metavar="N", help=text)
+    text = "share of the passages that are as long as a case report (default: 0.2)"
+    parser.add_argument("--long-share", type=float, default=0.2, metavar="X", help=text)
     add_seed(parser)
     add_output(parser, metavar="FILE.jsonl")
 
@@ -218,7 +220,13 @@ def _terms(args: Namespace) -> dict[str, Any]:
     from jmed_jax.instruct.term_exercises import write_term_exercises
 
     counts = write_term_exercises(
-        args.corpus, args.dictionary, args.out, count=args.count, seed=args.seed, overwrite=args.overwrite
+        args.corpus,
+        args.dictionary,
+        args.out,
+        count=args.count,
+        long_share=args.long_share,
+        seed=args.seed,
+        overwrite=args.overwrite,
     )
     by_kind = ", ".join(f"{kind} {count:,}" for kind, count in counts.items())
     print(f"{args.out}: {sum(counts.values()):,} exercises in extraction ({by_kind})")

@@ -35,9 +35,8 @@ SHARES: Mapping[str, float] = {"disease": 0.55, "drug": 0.275, "dose": 0.175}
 """Of the exercises. Doses are the easiest to find, and with as many of them a model answers everything with doses."""
 SHORT, LONG = (60, 320), (320, 900)
 """Characters of a passage, drawn anew for each; sentences are not cut."""
-LONG_SHARE = 0.2
-"""Share of the passages that are as long as a case report: what a model has to look back over has to be long too."""
-MOST_ANSWERS = 15
+MOST_ANSWERS = 24
+"""Case reports have up to 22 annotated findings."""
 WRITTEN_SHARE = 0.25
 """Share of the passages into which sentences about drugs are written: descriptions of diseases hardly have any."""
 
@@ -69,7 +68,14 @@ class _Passage:
 
 
 def write_term_exercises(
-    corpus: Path, dictionary: Path, out: Path, *, count: int, seed: int = 0, overwrite: bool = False
+    corpus: Path,
+    dictionary: Path,
+    out: Path,
+    *,
+    count: int,
+    long_share: float = 0.2,
+    seed: int = 0,
+    overwrite: bool = False,
 ) -> dict[str, int]:
     """Write up to `count` conversations, SHARES of them for each kind of question, to a JSONL file (`.gz` and `.zst` by
     name).
@@ -79,11 +85,17 @@ def write_term_exercises(
     Returns:
         Conversations by kind.
 
+    Args:
+        long_share: share of the passages that are as long as a case report: what a model has to look back over has to
+            be long too.
+
     Raises:
-        InputError: an input is no corpus or dictionary, `out` exists, or no passage has a term.
+        InputError: an input is no corpus or dictionary, `out` exists, the share is none, or no passage has a term.
     """
     check_free(out, overwrite)
-    writer = _Writer(dictionary, seed)
+    if not 0 <= long_share <= 1:
+        raise InputError(f"--long-share {long_share:g}: a share is a number from 0 to 1.")
+    writer = _Writer(dictionary, long_share, seed)
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for text in track(iter_corpus(corpus), "Term exercises", unit="documents"):
         for passage in writer.passages(text):
@@ -107,7 +119,8 @@ def _conversation(kind: str, number: int, text: str, answers: Sequence[str]) -> 
 class _Writer:
     """Cuts passages and finds the terms in them."""
 
-    def __init__(self, dictionary: Path, seed: int) -> None:
+    def __init__(self, dictionary: Path, long_share: float, seed: int) -> None:
+        self._long_share = long_share
         terms = read_terms(dictionary)
         self._kinds = {term.text: term.kind for term in terms if term.kind in QUESTIONS}
         self._drugs = sorted(term.text for term in terms if term.kind == "drug")
@@ -125,7 +138,7 @@ class _Writer:
             passage += sentence
 
     def _limit(self) -> int:
-        return self._random.randint(*(LONG if self._random.random() < LONG_SHARE else SHORT))
+        return self._random.randint(*(LONG if self._random.random() < self._long_share else SHORT))
 
     def takes(self, answers: Sequence[str]) -> bool:
         return 1 < len(answers) <= MOST_ANSWERS or (len(answers) == 1 and self._random.random() < 1 / 3)

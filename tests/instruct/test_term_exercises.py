@@ -1,6 +1,7 @@
 """Exercises in extraction from term lists."""
 
 import ast
+import statistics
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,17 @@ def test_every_kind_is_asked_for_by_its_own_terms(folder: Path, tmp_path: Path) 
     assert by_kind["disease"] == {"空想熱", "架空疹"}
     assert by_kind["drug"] == {"カクウマブ", "ソラゾール"}
     assert by_kind["dose"] and all(dose[0].isdigit() for dose in by_kind["dose"])
+
+
+def test_passages_are_as_long_as_asked_for(folder: Path, tmp_path: Path) -> None:
+    mean = {}
+    for share in (0.0, 1.0):
+        out = tmp_path / f"{share}.jsonl"
+        write_term_exercises(folder / "corpus", folder / "dictionary", out, count=60, long_share=share)
+        mean[share] = statistics.mean(len(passage) for _, passage, _ in rows(out))
+    assert mean[0.0] < mean[1.0]
+    with pytest.raises(InputError, match="from 0 to 1"):
+        write_term_exercises(folder / "corpus", folder / "dictionary", tmp_path / "out.jsonl", count=9, long_share=20.0)
 
 
 def test_a_seed_gives_the_same_file(folder: Path, tmp_path: Path) -> None:

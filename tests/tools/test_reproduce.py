@@ -40,7 +40,7 @@ def commands(reproduce: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str
 def run(reproduce: ModuleType, tmp_path: Path, variant: str, validation: bool = True) -> Path:
     data = tmp_path / "data"
     data.mkdir(exist_ok=True)
-    made: Path = reproduce.Training(reproduce.VARIANTS[variant], data, tmp_path / "out", validation, 1.0).run()
+    made: Path = reproduce.Training(reproduce.VARIANTS[variant], data, tmp_path / "out", validation, 1.0, 0).run()
     return made
 
 
@@ -103,6 +103,13 @@ def test_the_documents_of_questions_stand_once(reproduce: ModuleType, tmp_path: 
     write_jsonl(tmp_path / "rows.jsonl", rows)
     texts = [row["text"] for row in reproduce.question_documents(tmp_path)]
     assert texts == ["昨日から熱がある。", "どれか。", "甲である", "乙である"]
+
+
+def test_a_swapped_pair_is_asked_for_the_other_way_round(reproduce: ModuleType) -> None:
+    row = {"id": "1", "question": "似ていますか？\nS1: 甲\nS2: 乙", "s1": "甲", "s2": "乙", "answer": "B"}
+    other = reproduce.swapped(row)
+    assert other == {**row, "question": "似ていますか？\nS1: 乙\nS2: 甲", "s1": "乙", "s2": "甲"}
+    assert reproduce.swapped(other) == row
 
 
 def entry(score: float, low: float, high: float) -> dict[str, Any]:
