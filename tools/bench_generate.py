@@ -9,7 +9,7 @@ pairs of neighbours; goal 3 at batch 1 and 16. Both write the same tokens (float
 Then 64 prompts of mixed lengths with answers of mixed lengths through 16 rows, with refill: tokens a second, and the
 programs compiled after warming up, which must be none.
 
-GPU: time a token at batch 1 against reading every weight once, at the bandwidth that a copy of a gibibyte has; goal
+GPU: time a token at batch 1 against reading every weight once, at the bandwidth that copies of a gibibyte have; goal
 60 %.
 """
 
@@ -36,6 +36,7 @@ from jmed_jax.models.decoder import initialize_parameters
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 PROMPT, NEW = 128, 128
 GOAL, GPU_GOAL = 3.0, 0.6
+COPIES = 16
 QWEN2 = ModelConfig(
     vocab_size=32_768,
     num_layers=12,
@@ -194,7 +195,14 @@ def decode_on_gpu(rounds: int) -> dict[str, Any]:
     engine = Generator(config, parameters, dtype=jnp.bfloat16)
     prompt = np.random.default_rng(0).integers(3, config.vocab_size, PROMPT).tolist()
     copied = jnp.ones(2**29, jnp.bfloat16)
-    copy = jax.jit(lambda a: a + 1)
+
+    @jax.jit
+    def copy(a: jax.Array) -> jax.Array:
+        # Several in one program: calling it takes as long as half a copy.
+        for _ in range(COPIES):
+            a = jax.lax.optimization_barrier(a + 1)
+        return a
+
     seconds = take_turns(
         {
             # Their difference is decoding alone.
@@ -205,7 +213,7 @@ def decode_on_gpu(rounds: int) -> dict[str, Any]:
         rounds,
     )
     token = statistics.median(b - a for a, b in zip(seconds["short"], seconds["long"], strict=True)) / NEW
-    bandwidth = 2 * copied.nbytes / statistics.median(seconds["copy"])
+    bandwidth = COPIES * 2 * copied.nbytes / statistics.median(seconds["copy"])
     multiplying = config.num_parameters - (0 if config.tie_embeddings else config.vocab_size * config.hidden_size)
     bound = 2 * multiplying / bandwidth
     return {
