@@ -12,6 +12,7 @@ compared so, and the test rows were looked at once.
 import argparse
 import hashlib
 import json
+import resource
 import shlex
 import shutil
 import subprocess
@@ -95,7 +96,15 @@ class Recipe:
 RECIPE, BASE = "clinical_small", "base"
 NO_EXERCISES = Recipe(copies=0, terms=0)
 VARIANTS: Mapping[str, Recipe] = {
-    RECIPE: Recipe(text=2.0, kept_copies=800, kept_terms=4000),
+    RECIPE: Recipe(
+        text=2.0,
+        cuts=2,
+        long_share=0.5,
+        kept_copies=800,
+        kept_terms=4000,
+        swapped=True,
+        everywhere=("--model.num-layers", "6"),
+    ),
     # What the others differ from in one thing.
     BASE: Recipe(),
     "no_dictionary": replace(NO_EXERCISES, dictionary=False),
@@ -134,6 +143,7 @@ class Training:
 
     Attributes:
         seconds: of the stages that ran to their end in one go, by name.
+        peak_gib: of memory, of the largest process among these stages.
     """
 
     def __init__(self, recipe: Recipe, data: Path, out: Path, validation: bool, epochs: float, seed: int) -> None:
@@ -144,6 +154,7 @@ class Training:
         self.out = out
         self.validation = validation
         self.seconds: dict[str, float] = {}
+        self.peak_gib = 0.0
 
     def run(self) -> Path:
         """Every stage that is not there yet; the evaluation directory."""
@@ -268,9 +279,13 @@ class Training:
                 argv = [*words, output, str(made)]
                 print(f"$ jmed {shlex.join(argv)}", flush=True)
                 subprocess.run([sys.executable, "-m", "jmed_jax", *argv], check=True)
-                finished.write_text(f"{time.perf_counter() - start:.1f}\n", encoding="utf-8")
-        if finished.exists() and (seconds := finished.read_text(encoding="utf-8")):
-            self.seconds[made.name] = float(seconds)
+                # In KiB on Linux, of the largest child so far.
+                peak_gib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+                finished.write_text(f"{time.perf_counter() - start:.1f} {peak_gib:.2f}\n", encoding="utf-8")
+        if finished.exists() and (measured := finished.read_text(encoding="utf-8")):
+            seconds, peak_gib = map(float, measured.split())
+            self.seconds[made.name] = seconds
+            self.peak_gib = max(self.peak_gib, peak_gib)
         return made
 
 
@@ -373,7 +388,10 @@ def main() -> int:
         print_table(found[name])
     if arguments.save:
         kind = "validation" if arguments.validation else "test"
-        runs = {name: {"stages": trainings[name].seconds, "tasks": found[name]} for name in found}
+        runs = {
+            name: {"stages": trainings[name].seconds, "peak_gib": trainings[name].peak_gib, "tasks": found[name]}
+            for name in found
+        }
         result = {"epochs": arguments.epochs, "runs": runs, "comparisons": comparisons(evaluations)}
         print(save(f"clinical_small_{kind}", result, PACKAGES))
     if arguments.check:

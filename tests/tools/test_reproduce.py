@@ -12,6 +12,9 @@ from jmed_jax.jsonl import write_jsonl
 from tests.tools.test_conversion import TOOLS, tool
 
 
+SIMILAR = {"id": "1", "question": "似ていますか？\nS1: 甲\nS2: 乙", "s1": "甲", "s2": "乙", "answer": "B"}
+
+
 @pytest.fixture
 def reproduce(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(str(TOOLS))
@@ -30,11 +33,18 @@ def commands(reproduce: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str
         if made.suffix:
             made.touch()
             return
-        (made / "jmed_llm/train").mkdir(parents=True)
+        write_questions(made)
 
     monkeypatch.setattr(reproduce.subprocess, "run", run)
     monkeypatch.setattr(reproduce, "open_artifact", lambda *_, **__: SimpleNamespace(counts={"rows": 40}))
     return ran
+
+
+def write_questions(folder: Path) -> None:
+    """What the reproduction itself reads of the data."""
+    (folder / "jmed_llm/train").mkdir(parents=True)
+    write_jsonl(folder / "jmed_llm/train/jcsts.jsonl", [SIMILAR])
+    (folder / "jmed_llm/jcsts_options.json").write_text("{}", encoding="utf-8")
 
 
 def run(reproduce: ModuleType, tmp_path: Path, variant: str, validation: bool = True) -> Path:
@@ -106,10 +116,9 @@ def test_the_documents_of_questions_stand_once(reproduce: ModuleType, tmp_path: 
 
 
 def test_a_swapped_pair_is_asked_for_the_other_way_round(reproduce: ModuleType) -> None:
-    row = {"id": "1", "question": "似ていますか？\nS1: 甲\nS2: 乙", "s1": "甲", "s2": "乙", "answer": "B"}
-    other = reproduce.swapped(row)
-    assert other == {**row, "question": "似ていますか？\nS1: 乙\nS2: 甲", "s1": "乙", "s2": "甲"}
-    assert reproduce.swapped(other) == row
+    other = reproduce.swapped(SIMILAR)
+    assert other == {**SIMILAR, "question": "似ていますか？\nS1: 乙\nS2: 甲", "s1": "乙", "s2": "甲"}
+    assert reproduce.swapped(other) == SIMILAR
 
 
 def entry(score: float, low: float, high: float) -> dict[str, Any]:
