@@ -11,14 +11,14 @@ TASKS = ("smdis", "crade", "jcsts", "rrtnm", "nrner", "mrner_disease", "jmmlu_me
 """MRNER-medicine has six validation questions, which say nothing."""
 
 VARIANTS = {
-    "base": "the recipe, text once, no exercises kept",
-    "kept_copies": "copies kept among the instruction data",
-    "kept_both": "copies and term exercises kept",
+    "base": "the basis",
+    "kept_copies": "the basis, copies kept among the instruction data",
+    "kept_both": "the basis, both kinds kept among the instruction data",
     "no_terms": "exercises in copying only",
     "no_copies": "exercises in extraction only",
     "no_exercises": "no exercises",
-    "no_neftune": "no NEFTune",
-    "tokens_alike": "every token weighs the same",
+    "no_neftune": "the basis, no NEFTune",
+    "tokens_alike": "the basis, every token weighs the same",
     "no_dictionary": "no exercises, MeCab without medical terms",
     "document_mask": "no exercises, text under a document mask",
     "double_text": "no exercises, text twice",

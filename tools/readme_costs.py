@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from readme_results import case_of
+
 from jmed_jax.config import ExperimentConfig, load_config
 from jmed_jax.hardware import GIB
 from jmed_jax.plan.placement import place
@@ -42,7 +44,6 @@ OPTIONAL = ("copies", "terms")
 
 def measured_costs_table(quickstart: Mapping[str, Any], clinical: Mapping[str, Any]) -> Table:
     """Seconds of the stages of `tools/bench_quickstart.py` and of `tools/reproduce.py --save`."""
-    ours = load_config(CONFIGS / "clinical_small.py", ExperimentConfig).model.num_parameters
     run = clinical["runs"]["clinical_small"]
     clinical_seconds: dict[str, float] = defaultdict(float)
     for name, seconds in run["stages"].items():
@@ -57,7 +58,7 @@ def measured_costs_table(quickstart: Mapping[str, Any], clinical: Mapping[str, A
     peaks = (quickstart["peak_gib"], run.get("peak_gib"))
     rows.append(["peak memory", *(f"{peak:.1f} GiB" if peak else NOT_RECORDED for peak in peaks)])
     head = ["stage", f"quickstart, {quickstart['parameters'] / 1e6:.2f} M parameters"]
-    return [*head, f"small clinical model, {ours / 1e6:.1f} M parameters"], rows
+    return [*head, f"small clinical model, {run['parameters'] / 1e6:.1f} M parameters"], rows
 
 
 def _cell(seconds: Sequence[float], has_stage: bool, recorded: bool) -> str:
@@ -80,7 +81,7 @@ def _is_of(name: str, names: tuple[str, ...]) -> bool:
 
 @dataclass(frozen=True)
 class Planned:
-    """A training run on hardware that was not there.
+    """A training run that was not made.
 
     Attributes:
         what: the size and the stage.
@@ -93,11 +94,16 @@ class Planned:
     config: str
     topology: str
     changes: Mapping[str, Mapping[str, Any]]
-    mfu: float
-    paper: str
+    mfu: float = MFU_ASSUMED
+    paper: str = ""
 
 
-_ONE_ROW = {"data": {"batch_size": 1, "accumulation": 8}, "lora": {"base": "nf4"}}
+_NO_DROPOUT = {
+    "model": {"attention_dropout": 0.0, "residual_dropout": 0.0},
+    "data": {"batch_size": 8, "accumulation": 128},
+}
+_ONE_ROW = {"data": {"batch_size": 1, "accumulation": 8}}
+_ONE_ROW_NF4 = {**_ONE_ROW, "lora": {"base": "nf4"}}
 _SLM_PAPER = "14 days on 4 RTX 6000 Ada"
 _MFPT_PAPER, _MPEFT_PAPER = "7.5 h on 8 GPUs", "28.5 h on 4 GPUs"
 RUNS: Sequence[Planned] = (
@@ -109,47 +115,59 @@ RUNS: Sequence[Planned] = (
     Planned("7 B, all parameters on text", "jmedllm_7b_mfpt", "a100-40x8", {}, MFU_ASSUMED, _MFPT_PAPER),
     Planned("7 B, LoRA on questions", "jmedllm_7b_mpeft", "h100x1", {}, MFU_ASSUMED, _MPEFT_PAPER),
     Planned(
-        "7 B, LoRA on questions, base in NF4", "jmedllm_7b_mpeft", "rtx4090x1", _ONE_ROW, MFU_ASSUMED, _MPEFT_PAPER
+        "7 B, LoRA on questions, base in NF4", "jmedllm_7b_mpeft", "rtx4090x1", _ONE_ROW_NF4, MFU_ASSUMED, _MPEFT_PAPER
     ),
 )
 
 
-def planned_costs_table(corpus: Mapping[str, Any], training: Mapping[str, Any]) -> Table:
-    """What larger runs take: from measured speeds on this machine, and from `jmed plan` without a compiler.
+def planned_costs_table(corpus: Mapping[str, Any], cpu: Mapping[str, Any], gpu: Mapping[str, Any]) -> Table:
+    """What larger runs take: from measured speeds, and from `jmed plan` without a compiler.
 
     Args:
-        corpus, training: results of `tools/bench_corpus.py` and of `tools/bench_train.py`.
+        corpus, cpu, gpu: results of `tools/bench_corpus.py` and of `tools/bench_train.py`.
     """
     head = ["what", "tokens", "on", "memory a device", "time at least", "device hours", "the paper"]
     hours = corpus["projected_hours_for_33_gb"]["2 cores"]
+    lora = case_of(gpu, "7 B, LoRA")
     rows = [
-        ["the paper's 33 GB of text to packed rows", "", "2 CPU cores", "", f"{hours} h, by measured speed", "", ""]
+        ["the paper's 33 GB of text to packed rows", "", "2 CPU cores", "", f"{hours} h, {MEASURED}", "", ""],
+        _by_speed(Planned("30 M, pre-training", "ncvc_slm_30m", "cpu:1", {}), case_of(cpu, "float32")),
+        _by_speed(
+            Planned("1.2 B, pre-training, no dropout", "ncvc_slm_1b", "h200x1", _NO_DROPOUT, paper=_SLM_PAPER),
+            case_of(gpu, "1.2 B"),
+        ),
+        _by_speed(Planned("7 B, LoRA on questions", "jmedllm_7b_mpeft", "h200x1", _ONE_ROW, paper=_MPEFT_PAPER), lora),
     ]
-    rows.append(_on_this_machine(training))
     rows += [_planned(run) for run in RUNS]
     return head, rows
 
 
-def _on_this_machine(training: Mapping[str, Any]) -> list[str]:
-    config = load_config(CONFIGS / "ncvc_slm_30m.py", ExperimentConfig)
-    case = next(case for case in training["cases"] if case["case"] == "float32")
-    tokens = config.tokens_per_step * config.train.steps
-    time = f"{_duration(tokens / case['tokens_per_s'])}, by measured speed"
-    memory = _plan(config, "cpu:1", MFU_ASSUMED)["bytes_per_device"]["total"]
-    return ["30 M, pre-training", _tokens(tokens), "2 CPU cores", f"{memory / GIB:.1f} GiB", time, "", ""]
+MEASURED = "by measured speed"
+
+
+def _by_speed(run: Planned, case: Mapping[str, Any]) -> list[str]:
+    plan = _plan(run)
+    seconds = plan["training_tokens"] / case["tokens_per_s"]
+    memory = plan["bytes_per_device"]["total"] / GIB
+    on_cpu = run.topology.startswith("cpu")
+    return [
+        run.what,
+        _tokens(plan["training_tokens"]),
+        "2 CPU cores" if on_cpu else _devices(run.topology),
+        f"{memory:.1f} GiB" if on_cpu else f"{memory:.0f} GiB",
+        f"{_duration(seconds)}, {MEASURED}",
+        "" if on_cpu else _hours(seconds / HOUR),
+        run.paper,
+    ]
 
 
 def _planned(run: Planned) -> list[str]:
-    config = load_config(CONFIGS / f"{run.config}.py", ExperimentConfig)
-    sections = {name: replace(getattr(config, name), **fields) for name, fields in run.changes.items()}
-    plan = _plan(replace(config, **sections), run.topology, run.mfu)
-    assert plan["fits"], f"{run.what} fits {run.topology}"
-    kind, _, count = run.topology.rpartition("x")
+    plan = _plan(run)
     share = "" if run.mfu == MFU_ASSUMED else f" at {run.mfu:.0%}"
     return [
         run.what,
         _tokens(plan["training_tokens"]),
-        f"{count} × {DEVICES[kind]}{share}",
+        f"{_devices(run.topology)}{share}",
         f"{plan['bytes_per_device']['total'] / GIB:.0f} GiB",
         _duration(plan["days"] * DAY),
         _hours(plan["days"] * 24 * plan["devices"]),
@@ -157,14 +175,23 @@ def _planned(run: Planned) -> list[str]:
     ]
 
 
-DEVICES = {"h100": "H100", "a100-40": "A100 40 GB", "rtx6000ada": "RTX 6000 Ada", "rtx4090": "RTX 4090"}
+DEVICES = {"h100": "H100", "h200": "H200", "a100-40": "A100 40 GB", "rtx6000ada": "RTX 6000 Ada", "rtx4090": "RTX 4090"}
 """How their makers write them."""
 
 
-def _plan(config: ExperimentConfig, topology: str, mfu: float) -> dict[str, Any]:
-    parsed = parse_topology(topology)
-    placed, _ = place(config, parsed.devices)
-    return estimated_plan(placed, parsed, mfu=mfu)
+def _devices(topology: str) -> str:
+    kind, _, count = topology.rpartition("x")
+    return f"{count} × {DEVICES[kind]}"
+
+
+def _plan(run: Planned) -> dict[str, Any]:
+    config = load_config(CONFIGS / f"{run.config}.py", ExperimentConfig)
+    sections = {name: replace(getattr(config, name), **fields) for name, fields in run.changes.items()}
+    topology = parse_topology(run.topology)
+    placed, _ = place(replace(config, **sections), topology.devices)
+    plan = estimated_plan(placed, topology, mfu=run.mfu)
+    assert plan["fits"], f"{run.what} fits {run.topology}"
+    return plan
 
 
 def _tokens(count: float) -> str:

@@ -1,6 +1,7 @@
 """What `tools/readme_tables.py` makes its tables of: the newest result of a script, and its figures in print."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from timing import RESULTS
@@ -22,6 +23,12 @@ def newest(name: str) -> dict[str, Any]:
         raise NotMeasuredError(name)
     result: dict[str, Any] = json.loads(files[-1].read_text(encoding="utf-8"))
     return result
+
+
+def case_of(result: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """A case of a benchmark that has several."""
+    found: Mapping[str, Any] = next(case for case in result["cases"] if case["case"] == name)
+    return found
 
 
 def figure(value: float, sign: str = "") -> str:

@@ -94,8 +94,11 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "results": lambda: results_table(newest(f"{RECIPE}_test"), paper_scores()),
     "quickstart": lambda: quickstart_table(newest("bench_quickstart"), paper_scores()),
     "measured costs": lambda: table(*measured_costs_table(newest("bench_quickstart"), newest(f"{RECIPE}_test"))),
-    "planned costs": lambda: table(*planned_costs_table(newest("bench_corpus"), newest("bench_train_cpu"))),
-    "ablations": lambda: table(*scores_table(newest(f"{RECIPE}_validation"))),
+    "planned costs": lambda: table(
+        *planned_costs_table(newest("bench_corpus"), newest("bench_train_cpu"), newest("bench_train_gpu"))
+    ),
+    "ablations": lambda: table(*scores_table(newest(f"{RECIPE}_validation_gpu"))),
+    "ablations repeated": lambda: table(*scores_table(newest(f"{RECIPE}_validation"))),
     "ablation differences": lambda: table(*differences_table(newest(f"{RECIPE}_validation"))),
     "benchmarks": lambda: table(*benchmarks_table()),
 }

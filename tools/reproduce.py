@@ -24,10 +24,11 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from timing import save
+from timing import accelerators, save
 
 from jmed_jax.artifact import open_artifact
 from jmed_jax.evaluate.compare import compare_evaluations
+from jmed_jax.evaluate.evaluations import SCORES
 from jmed_jax.jsonl import read_jsonl, write_jsonl
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -317,7 +318,7 @@ def swapped(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def task_results(scores: Path) -> dict[str, dict[str, Any]]:
     """Of each task: score, interval, the same on clean rows, and what the baselines reach."""
-    tasks = json.loads((scores / "scores.json").read_text(encoding="utf-8"))["tasks"]
+    tasks = json.loads((scores / SCORES).read_text(encoding="utf-8"))["tasks"]
     results = {}
     for name, entry in tasks.items():
         metric, clean = entry["main_metric"], entry["clean"]
@@ -366,6 +367,11 @@ def differences(results: Mapping[str, Mapping[str, Any]], recorded: Mapping[str,
     return lines
 
 
+def _parameters(scores: Path) -> int:
+    count: int = json.loads((scores / SCORES).read_text(encoding="utf-8"))["model"]["parameters"]
+    return count
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the data folder")
@@ -389,11 +395,17 @@ def main() -> int:
     if arguments.save:
         kind = "validation" if arguments.validation else "test"
         runs = {
-            name: {"stages": trainings[name].seconds, "peak_gib": trainings[name].peak_gib, "tasks": found[name]}
-            for name in found
+            name: {
+                "parameters": _parameters(evaluations[name]),
+                "stages": trainings[name].seconds,
+                "peak_gib": trainings[name].peak_gib,
+                "tasks": tasks,
+            }
+            for name, tasks in found.items()
         }
         result = {"epochs": arguments.epochs, "runs": runs, "comparisons": comparisons(evaluations)}
-        print(save(f"clinical_small_{kind}", result, PACKAGES))
+        where = "_gpu" if accelerators() else ""
+        print(save(f"clinical_small_{kind}{where}", result, PACKAGES))
     if arguments.check:
         recorded = json.loads(arguments.check.read_text(encoding="utf-8"))["runs"][RECIPE]["tasks"]
         lines = differences(found[RECIPE], recorded)

@@ -14,6 +14,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import jax
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -85,7 +87,7 @@ def save(name: str, result: Mapping[str, Any], packages: tuple[str, ...]) -> Pat
     described = {
         "benchmark": name,
         "date": time.strftime("%Y-%m-%d"),
-        "hardware": f"{_processor()}, {os.cpu_count()} cores",
+        "hardware": ", ".join([*accelerators(), _processor(), f"{os.cpu_count()} cores"]),
         "python": platform.python_version(),
         "versions": {package: version(package) for package in packages},
         "commit": _commit(),
@@ -93,6 +95,11 @@ def save(name: str, result: Mapping[str, Any], packages: tuple[str, ...]) -> Pat
     }
     path.write_text(json.dumps(described, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     return path
+
+
+def accelerators() -> list[str]:
+    """Kinds of the GPUs and TPUs that JAX sees here."""
+    return sorted({device.device_kind for device in jax.devices() if device.platform != "cpu"})
 
 
 def _processor() -> str:

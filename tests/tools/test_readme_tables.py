@@ -57,7 +57,7 @@ def measured(readme_costs: ModuleType, stages: dict[str, float], **peak: float) 
         "peak_gib": None,
         "stages": {"Corpus": 4.0, "Rows for pre-training": 2.0, "Pre-training": 90.0, "JMED-LLM": 7200.0},
     }
-    clinical = {"runs": {"clinical_small": {"stages": stages, **peak}}}
+    clinical = {"runs": {"clinical_small": {"parameters": 4_000_000, "stages": stages, **peak}}}
     _, rows = readme_costs.measured_costs_table(quickstart, clinical)
     return {stage: cells for stage, *cells in rows}
 

@@ -11,7 +11,6 @@ import pytest
 from jmed_jax.jsonl import write_jsonl
 from tests.tools.test_conversion import TOOLS, tool
 
-
 SIMILAR = {"id": "1", "question": "似ていますか？\nS1: 甲\nS2: 乙", "s1": "甲", "s2": "乙", "answer": "B"}
 
 
