@@ -18,8 +18,9 @@ def corpus_sources(corpus: Path) -> Sources:
 
 
 def conversation_sources(files: Sequence[Path]) -> Sources:
-    """The sources of conversation files, as the manifests beside them say (`jmed data conversations`, `instructions`);
-    of a file without one, its name."""
+    """The sources of conversation files, as the manifests beside them say (`jmed data instructions` writes one); of a
+    file without one, its name.
+    """
     sources: Sources = {}
     for file in files:
         stem = file.name.partition(".json")[0]

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,9 @@ def device_peak_flops() -> tuple[float, str]:
     return flops, f"{dtype.name} matrix product measured on this {device.device_kind}"
 
 
-def _measure_matmul_flops(dtype: jnp.dtype, repeats: int = 5) -> float:
-    """FLOP/s of a product that fills the device and takes milliseconds."""
+@cache
+def _measure_matmul_flops(dtype: jnp.dtype, repeats: int = 30) -> float:
+    """FLOP/s of a product that fills the device and takes milliseconds: the best of many, for other work may run."""
     size = 1024 if dtype == jnp.float32 else 8192
     x = jnp.ones((size, size), dtype)
     product = jax.jit(jnp.dot)
