@@ -1,4 +1,4 @@
-"""The tables of `docs/ablations.md`: what each part of the small clinical model's recipe is worth."""
+"""The tables of `docs/ablations.md`: what each part of a recipe is worth."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -26,6 +26,14 @@ VARIANTS = {
     "no_text": "no exercises, no text",
 }
 """Variant of `tools/reproduce.py` → what the table calls it."""
+
+SYSTEMS = {
+    "imported": "as imported: random weights",
+    "mfpt": "after MFPT",
+    "lora_alone": "LoRA alone",
+    "mpeft": "MFPT, then LoRA",
+}
+"""System of `tools/compare_jmedllm.py` → what the table calls it."""
 
 SIGNIFICANT = 0.05
 
@@ -59,6 +67,22 @@ def differences_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[s
         for (first, second), cells in pairs.items()
     ]
     return ["difference", *map(label, names)], rows
+
+
+def jmedllm_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Head and rows: every system's score with its 95 % interval, and what MFPT before LoRA adds (paired bootstrap)."""
+    tasks = result["systems"]["mpeft"]
+    rows = [
+        [words, *(_score(entry["score"], entry["interval"]) for entry in result["systems"][system].values())]
+        for system, words in SYSTEMS.items()
+    ]
+    differences = {
+        row["task"]: f"{_score(row['difference'], row['interval'], sign='+')}, p {row['p']:.2g}"
+        for row in result["comparisons"]
+        if row["metric"] == tasks[row["task"]]["metric"]
+    }
+    rows.append(["MFPT, then LoRA, less: LoRA alone", *(differences[task] for task in tasks)])
+    return ["system", *(f"{label(task)}, {entry['n']} questions" for task, entry in tasks.items())], rows
 
 
 def _score(value: float, interval: tuple[float, float], sign: str = "") -> str:

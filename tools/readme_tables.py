@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from readme_ablations import differences_table, scores_table
+from readme_ablations import differences_table, jmedllm_table, scores_table
 from readme_benchmarks import benchmarks_table
 from readme_costs import measured_costs_table, planned_costs_table
 from readme_results import NotMeasuredError, figure, newest
@@ -100,6 +100,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "ablations": lambda: table(*scores_table(newest(f"{RECIPE}_validation_gpu"))),
     "ablations repeated": lambda: table(*scores_table(newest(f"{RECIPE}_validation"))),
     "ablation differences": lambda: table(*differences_table(newest(f"{RECIPE}_validation"))),
+    "jmedllm": lambda: table(*jmedllm_table(newest("compare_jmedllm"))),
     "benchmarks": lambda: table(*benchmarks_table()),
 }
 
