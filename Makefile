@@ -14,7 +14,7 @@ TORCH := torch==2.13.0 peft==0.21.2 accelerate==1.15.0
 quickstart: $(BIN)/.installed
 	$(BIN)/jmed quickstart $(if $(DATA),--data "$(DATA)") --out "$(OUT)" --overwrite
 
-# README's small clinical model, trained again; fails where a score leaves the interval on record. About an hour.
+# README's small clinical model, trained again; fails where a score leaves the interval on record. An hour and a half.
 reproduce: $(BIN)/.installed
 	$(BIN)/python tools/reproduce.py --data "$(DATA)" --out out/clinical --check $(lastword $(sort $(wildcard tools/results/clinical_small_test-*.json)))
 
