@@ -2,7 +2,7 @@
 
 NCVC-slm-1's architecture (arXiv 2412.16423 §2.3) with a tied head, float32 and no dropout, as in the tiny one. Three
 layers are the fewest in which heads that copy build on heads that look one token back, with one layer to spare; the
-recipe of README has six, which were better in everything for half as much time again (EXPERIMENTS.md).
+recipe of README has six, for half as much time again (EXPERIMENTS.md).
 """
 
 from jmed_jax.config import DataConfig, ExperimentConfig, ModelConfig, OptimizerConfig, TokenizerConfig, TrainConfig

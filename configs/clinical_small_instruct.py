@@ -1,7 +1,8 @@
 """The small clinical model, instruction tuning on JMED-LLM (arXiv 2412.16423 §2.4.2): NEFTune, loss on the answers.
 
 Give `--train.initialize-from RUN`, `--data.rows DIR` and `--train.steps N`; `tools/reproduce.py` does. A list of thirty
-tokens weighs less than fifteen letters of two tokens, but more than one: with equal tokens the letters drown.
+tokens weighs less than fifteen letters of two tokens, but more than one: with equal tokens letters drowned in the
+quickstart's model.
 """
 
 from dataclasses import replace

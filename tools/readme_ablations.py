@@ -12,8 +12,8 @@ TASKS = ("smdis", "crade", "jcsts", "rrtnm", "nrner", "mrner_disease", "jmmlu_me
 
 VARIANTS = {
     "base": "the basis",
-    "kept_copies": "the basis, copies kept among the instruction data",
-    "kept_both": "the basis, both kinds kept among the instruction data",
+    "kept_copies": "the basis, copying exercises mixed into the instruction data",
+    "kept_both": "the basis, both kinds of exercises mixed into it",
     "no_terms": "exercises in copying only",
     "no_copies": "exercises in extraction only",
     "no_exercises": "no exercises",

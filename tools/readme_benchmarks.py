@@ -157,7 +157,7 @@ TRAINING_ON_GPU = {
 
 
 def benchmarks_table() -> Table:
-    """Every figure with a goal that was measured."""
+    """Every figure that was measured, with its goal where there is one."""
     head = ["what", "goal", "measured", "", "date", "hardware"]
     rows = [
         *_against_pytorch(newest("bench_train_cpu"), TRAINING_ON_CPU),

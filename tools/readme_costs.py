@@ -81,7 +81,7 @@ def _is_of(name: str, names: tuple[str, ...]) -> bool:
 
 @dataclass(frozen=True)
 class Planned:
-    """A training run that was not made.
+    """A training run that was not made to its end.
 
     Attributes:
         what: the size and the stage.

@@ -1,12 +1,12 @@
 """Train the small clinical model of README, from raw text to scores, and compare with the scores on record.
 
-    python tools/reproduce.py --data DATA --out out/clinical [--check tools/results/clinical_small-DATE.json]
+    python tools/reproduce.py --data DATA --out out/clinical [--check tools/results/clinical_small_test-DATE.json]
     python tools/reproduce.py --data DATA --out out/clinical --validation --variants clinical_small,no_neftune
 
 Every stage is a `jmed` command, printed before it runs. What it makes is named after all that decides it, so variants
 share the stages that they have in common, also while they run beside each other, and a killed run goes on. With
 `--validation` questions drawn from the training rows are scored instead of the test rows: recipes were chosen and are
-compared so, and the test rows were looked at once.
+compared so, and the test rows were looked at three times, each for another recipe.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from typing import Any
 from filelock import FileLock
 from timing import accelerators, save
 
-from jmed_jax.artifact import open_artifact
+from jmed_jax.artifact import open_artifact, replacing
 from jmed_jax.evaluate.compare import compare_evaluations
 from jmed_jax.evaluate.evaluations import SCORES
 from jmed_jax.jsonl import read_jsonl, write_jsonl
@@ -157,7 +157,7 @@ class Training:
 
     Attributes:
         seconds: of the stages that ran to their end in one go, by name.
-        peak_gib: of memory, of the largest process among these stages.
+        peak_gib: of memory, of the largest process up to the last of these stages.
     """
 
     def __init__(self, recipe: Recipe, data: Path, out: Path, validation: bool, epochs: float, seed: int) -> None:
@@ -214,12 +214,14 @@ class Training:
     def _corpus(self, training_rows: Path) -> Path:
         text = self.out / "text"
         text.mkdir(parents=True, exist_ok=True)
-        for name in ("pretrain", "jmed_llm", "igakuqa"):
-            if not (text / name).is_symlink():
-                (text / name).symlink_to(self.data / name)
-        documents = text / "questions.jsonl"
-        if not documents.exists():
-            write_jsonl(documents, question_documents(training_rows))
+        with FileLock(self.out / ".text.lock"):
+            for name in ("pretrain", "jmed_llm", "igakuqa"):
+                if not (text / name).is_symlink():
+                    (text / name).symlink_to(self.data / name)
+            documents = text / "questions.jsonl"
+            if not documents.exists():
+                with replacing(documents) as temporary:
+                    write_jsonl(temporary, question_documents(training_rows))
         config = ("--config", CONFIGS / "corpus_clinical_small.py", "--data", text)
         return self._make("corpus", "corpus", "build", *config)
 
@@ -257,7 +259,8 @@ class Training:
             rows.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(source / "jcsts_options.json", rows.parents[1])
             (original,) = (source / "train").glob("jcsts.jsonl*")
-            write_jsonl(rows, (swapped(row) for _, row in read_jsonl(original)))
+            with replacing(rows) as temporary:
+                write_jsonl(temporary, (swapped(row) for _, row in read_jsonl(original)))
         return rows.parents[2]
 
     def _conversations(self, tasks: str, questions: Path, *options: Any) -> Path:
@@ -289,13 +292,15 @@ class Training:
         finished = self.out / f".{made.name}.finished"
         with FileLock(self.out / f".{made.name}.lock"):
             if not finished.exists() and (output == "--run" or not made.exists()):
+                goes_on = made.exists()
                 start = time.perf_counter()
                 argv = [*words, output, str(made)]
                 print(f"$ jmed {shlex.join(argv)}", flush=True)
                 subprocess.run([sys.executable, "-m", "jmed_jax", *argv], check=True)
                 # In KiB on Linux, of the largest child so far.
                 peak_gib = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
-                finished.write_text(f"{time.perf_counter() - start:.1f} {peak_gib:.2f}\n", encoding="utf-8")
+                measured = "" if goes_on else f"{time.perf_counter() - start:.1f} {peak_gib:.2f}\n"
+                finished.write_text(measured, encoding="utf-8")
         if finished.exists() and (measured := finished.read_text(encoding="utf-8")):
             seconds, peak_gib = map(float, measured.split())
             self.seconds[made.name] = seconds
@@ -396,8 +401,13 @@ def main() -> int:
     parser.add_argument("--check", type=Path, help="a result on record: exit 1 if a score is outside of its interval")
     parser.add_argument("--save", action="store_true", help="write a result into tools/results")
     arguments = parser.parse_args()
+    names = arguments.variants.split(",")
+    if unknown := [name for name in names if name not in VARIANTS]:
+        parser.error(f"--variants: no {', '.join(unknown)} here, but {', '.join(VARIANTS)}")
+    if arguments.check and RECIPE not in names:
+        parser.error(f"--check compares {RECIPE}, which --variants does not name")
     trainings, evaluations, found = {}, {}, {}
-    for name in arguments.variants.split(","):
+    for name in names:
         trainings[name] = Training(
             VARIANTS[name], arguments.data, arguments.out, arguments.validation, arguments.epochs, arguments.seed
         )

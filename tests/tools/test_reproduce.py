@@ -95,11 +95,14 @@ def test_a_killed_training_is_called_again(
 ) -> None:
     run(reproduce, tmp_path, "clinical_small")
     # A training that was killed has its directory, but not the mark.
-    next((tmp_path / "out").glob(".clinical_small-*.finished")).unlink()
+    mark = next((tmp_path / "out").glob(".clinical_small-*.finished"))
+    assert float(mark.read_text(encoding="utf-8").split()[0]) >= 0
+    mark.unlink()
     again: list[str] = []
     monkeypatch.setattr(reproduce.subprocess, "run", lambda argv, **_: again.append(argv[3]))
     run(reproduce, tmp_path, "clinical_small")
     assert again == ["train"]
+    assert mark.read_text(encoding="utf-8") == "", "the rest of a stage is not its time"
 
 
 def test_the_documents_of_questions_stand_once(reproduce: ModuleType, tmp_path: Path) -> None:
