@@ -36,6 +36,7 @@ class Completion:
         over_budget: there is no answer because the budget is spent: ask again another time, do not record it.
         is_final: asked again, the model would give no answer again (it wrote nothing, or the prompt is too long).
         is_prediction: an examination's answer that somebody has read out already: it is taken to the last blank.
+        is_list: `text` is a printed list of strings, for a reader that knows what the task makes of one.
         overlong: prompt and answer exceed what the model reads, or was trained on.
         prompt_tokens: of this prompt; None where nobody says.
         seconds: from asking to the answer; None where answers are written together.
@@ -46,6 +47,7 @@ class Completion:
     over_budget: bool = False
     is_final: bool = False
     is_prediction: bool = False
+    is_list: bool = False
     overlong: bool = False
     prompt_tokens: int | None = None
     completion_tokens: int | None = None

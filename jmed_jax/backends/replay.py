@@ -113,9 +113,7 @@ def _text(row: Mapping[str, Any], path: Path, line: int) -> Completion:
     if name is None:
         raise InputError(f'{path}:{line}: neither "output" nor "prediction" (found: {", ".join(row)}).')
     value = row[name]
-    if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        # Letters of an examination, or the strings of an entity task.
-        value = ",".join(value) if value and all(len(part) == 1 for part in value) else str(value)
-    if not isinstance(value, str):
+    is_list = isinstance(value, list) and all(isinstance(part, str) for part in value)
+    if not isinstance(value, str) and not is_list:
         raise InputError(f'{path}:{line}: "{name}" is {type(value).__name__}, expected a string or a list of strings.')
-    return Completion(value, is_prediction=name == "prediction")
+    return Completion(str(value), is_prediction=name == "prediction", is_list=is_list)

@@ -35,7 +35,11 @@ def _add_build(group: Commands) -> None:
         "Compile disease and drug names into a MeCab user dictionary",
         example="jmed dictionary build MANBYO_202106.csv terms.txt --reliability C --out out/dictionary",
     )
-    text = "published term list, .txt of a term a line, or a directory of them"
+    text = (
+        "published term list, .txt of a term a line, or a directory of them; ordinary words get no entry and are noted "
+        "in conflicts.tsv: those of ipadic, and in lists of neither diseases nor drugs (a .txt says so in its name) "
+        "those under 4 characters or with hiragana or digits"
+    )
     parser.add_argument("sources", type=Path, nargs="+", metavar="SOURCE", help=text)
     text = "last level of MANBYO to take: S, A, B, C (coded by people), D, E, F (by machine) (default: E)"
     parser.add_argument("--reliability", default="E", metavar="LEVEL", help=text)

@@ -27,7 +27,7 @@ _ANY_ANSWER_ACCEPTED = frozenset({"116A71"})
 _ALSO_ACCEPTED: dict[str, tuple[Answer, ...]] = {"112B30": (("a",), ("d",))}
 
 # The 112th examination was held in 2018, and there is one a year.
-_YEAR_BEFORE_FIRST_EXAMINATION = 1906
+YEAR_BEFORE_FIRST_EXAMINATION = 1906
 
 _AnyQuestion = TypeVar("_AnyQuestion", bound=Question)
 
@@ -256,7 +256,7 @@ def _exam_question(row: dict[str, Any], path: Path, line: int, language: str = "
     answer = _key(row, path, line)
     return ExamQuestion(
         problem_id=problem_id,
-        year=_integer({"year": _YEAR_BEFORE_FIRST_EXAMINATION + int(parts[1]), **row}, "year", path, line),
+        year=_integer({"year": YEAR_BEFORE_FIRST_EXAMINATION + int(parts[1]), **row}, "year", path, line),
         section=str(row.get("section", parts[2])),
         text=text,
         choices=tuple(str(choice) for choice in field(row, f"choices{suffix}", list, path, line)),

@@ -9,17 +9,18 @@ from typing import Any
 import numpy as np
 
 from jmed_jax.artifact import visible_files
-from jmed_jax.backends.protocol import Backend
+from jmed_jax.backends.protocol import Backend, Completion
 from jmed_jax.evaluate.answers import Answer, Answers
 from jmed_jax.evaluate.exams.question import MultipleChoiceQuestion
 from jmed_jax.evaluate.intervals import bootstrap
 from jmed_jax.evaluate.plan import BEYOND_LIMIT, Plan
 from jmed_jax.evaluate.protocols.loglikelihood import KINDS, LikelihoodTask
 from jmed_jax.evaluate.protocols.multiple_choice import MultipleChoiceTask
-from jmed_jax.evaluate.questions import ExamQuestion, ExtractionQuestion
+from jmed_jax.evaluate.questions import ExamQuestion, ExtractionQuestion, Question
 from jmed_jax.evaluate.restore import restore_writing
 from jmed_jax.evaluate.row_scores import RowScores, metrics
 from jmed_jax.evaluate.score import clean_rows
+from jmed_jax.evaluate.scores import parse_string_list
 from jmed_jax.evaluate.task import Metrics, Task
 from jmed_jax.jsonl import SUFFIXES
 
@@ -49,13 +50,19 @@ def read_answers(plan: Plan, answers: Answers, backend: Backend) -> list[Read]:
     found = []
     for question in plan.questions:
         completion = answers[plan.task.name, question.id].completion
-        output = completion.text
+        output = raw = _written(completion, question)
         if backend.restores_writing and isinstance(question, ExtractionQuestion):
             output = restore_writing(output, question.question)
         as_it_stands = completion.is_prediction and isinstance(question, ExamQuestion)
         prediction = output if as_it_stands else plan.task.read_output(question, output, plan.wording)
-        found.append(Read(completion.text, output, prediction, completion.error))
+        found.append(Read(raw, output, prediction, completion.error))
     return found
+
+
+def _written(completion: Completion, question: Question) -> str:
+    """The text of an answer; a list is printed in an entity task, and joined by commas in any other."""
+    strings = parse_string_list(completion.text) if completion.is_list else None
+    return completion.text if strings is None or isinstance(question, ExtractionQuestion) else ",".join(strings)
 
 
 def _read_likelihoods(task: LikelihoodTask, question: Any, answers: Answers) -> Read:

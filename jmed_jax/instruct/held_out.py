@@ -1,5 +1,6 @@
 """Keeping evaluation questions out of training data: by equal question and choices, and by a long span in common."""
 
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 from jmed_jax.corpus.decontaminate import EvaluationSpans
 from jmed_jax.evaluate.exams.question import MultipleChoiceQuestion
 from jmed_jax.evaluate.exams.registry import iter_files
+from jmed_jax.evaluate.gold import YEAR_BEFORE_FIRST_EXAMINATION
 from jmed_jax.jsonl import read_jsonl
 
 SPAN = 30
@@ -16,6 +18,7 @@ SPAN = 30
 _QUESTION_FIELDS = ("question", "problem_text", "problem_text_en")
 _CHOICES_FIELDS = ("choices", "choices_en", "options", "options_4")
 _MEDMCQA_FIELDS = ("opa", "opb", "opc", "opd")
+_PHYSICIANS = ("igakuqa", "igakuqa119")
 
 
 class HeldOut:
@@ -36,7 +39,7 @@ class HeldOut:
                 self._originals.update(_originals(row))
 
     def holds(self, question: MultipleChoiceQuestion) -> bool:
-        """Whether it is an evaluation question, or nearly, or the original of one that was translated.
+        """Whether it is an evaluation question, or nearly, or in the other language what is one.
 
         A short question must be equal in its choices too: many ask only which one is correct.
         """
@@ -62,10 +65,24 @@ def _row_keys(row: dict[str, Any]) -> Iterable[str]:
 
 
 def _originals(row: dict[str, Any]) -> Iterable[str]:
-    """The questions that a row names as those it was translated from: JMMLU's, and ours by `jmed data translate`."""
+    """The questions that a row names as those it was translated from: JMMLU's, and ours by `jmed data translate`.
+
+    Of the physicians' examination it is the question itself, which has one number in both languages.
+    """
     named = (str(row[name]) for name in ("mmlu_id", "pair") if name in row)
     # "1" alone may be any set's; "medmcqa/1" is one question.
-    return (name for name in named if "/" in name)
+    yield from (name for name in named if "/" in name)
+    if _is_physicians(row):
+        yield from (f"{name}/{row['problem_id']}" for name in _PHYSICIANS)
+
+
+def _is_physicians(row: dict[str, Any]) -> bool:
+    """Whether a row, which names no set, is of the physicians' examination: its number and its year belong together.
+
+    The dentists' has the same numbers ("116A1"), a year later than the physicians' where a row names one.
+    """
+    number = re.fullmatch("([0-9]{1,3})[A-F][0-9]+", str(row.get("problem_id")))
+    return number is not None and str(row.get("year")) == str(YEAR_BEFORE_FIRST_EXAMINATION + int(number[1]))
 
 
 def _key(text: str, choices: Sequence[str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from jmed_jax.artifact import check_free, file_sha256, replacing
+from jmed_jax.artifact import check_free, file_sha256
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.exam_prompts import (
     ExamPrompts,
@@ -23,7 +23,7 @@ from jmed_jax.evaluate.exams.registry import get_question_set, iter_files, quest
 from jmed_jax.evaluate.prompts import Conversation
 from jmed_jax.instruct.dialogues import LAYOUTS, read_dialogues
 from jmed_jax.instruct.held_out import HeldOut
-from jmed_jax.instruct.manifest import write_manifest
+from jmed_jax.instruct.manifest import replacing_described, write_manifest
 from jmed_jax.jsonl import write_jsonl
 from jmed_jax.progress import say
 
@@ -142,7 +142,7 @@ def write_instructions(
         raise InputError(f"{names}: nothing is left to train on ({why}).")
     _check_ids(items)
     hashes = {file: file_sha256(file) for file in dict.fromkeys(item.file for item in items)}
-    with replacing(out) as temporary:
+    with replacing_described(out) as (temporary,):
         write_jsonl(temporary, _conversations(items, config, wording, shots, hashes))
     counts: dict[str, Any] = {
         "conversations": len(items),

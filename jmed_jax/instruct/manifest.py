@@ -1,11 +1,23 @@
 """The manifest of a loose JSONL file, which stands beside it: what an artefact's directory has inside."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from jmed_jax.artifact import manifest_text, replacing
 from jmed_jax.jsonl import sidecar
+
+
+@contextmanager
+def replacing_described(out: Path, *beside: Path) -> Iterator[list[Path]]:
+    """`artifact.replacing` for the files of one manifest: yields their temporary names, in order.
+
+    The manifest of older ones goes before the first file comes: killed at any time, none describes what is not its own.
+    """
+    with ExitStack() as stack:
+        yield [stack.enter_context(replacing(file)) for file in (out, *beside)]
+        _manifest_of(out).unlink(missing_ok=True)
 
 
 def write_manifest(
@@ -19,10 +31,16 @@ def write_manifest(
 ) -> Path:
     """Write the manifest of `files`, all beside `out`, in the form that `artifact.create` gives one; returns its path.
 
+    They were written under `replacing_described`.
+
     Args:
         inputs: file → sha256 of what it was made from.
     """
-    path = sidecar(out, "manifest.json")
+    path = _manifest_of(out)
     with replacing(path) as temporary:
         temporary.write_text(manifest_text(kind, config, inputs, counts, files, out.parent), encoding="utf-8")
     return path
+
+
+def _manifest_of(out: Path) -> Path:
+    return sidecar(out, "manifest.json")

@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from jmed_jax import __version__
-from jmed_jax.artifact import check_free, file_sha256, replacing
+from jmed_jax.artifact import check_free, file_sha256
 from jmed_jax.backends.protocol import Backend, Completion, Decoding
 from jmed_jax.errors import InputError
 from jmed_jax.evaluate.exams.question import Language, MultipleChoiceQuestion
 from jmed_jax.evaluate.exams.registry import get_question_set, iter_files, read_questions
 from jmed_jax.evaluate.exams.sets.plain import plain_row
-from jmed_jax.instruct.manifest import write_manifest
+from jmed_jax.instruct.manifest import replacing_described, write_manifest
 from jmed_jax.instruct.translation_checks import CHECKS, Problem, Translation, check_translation
 from jmed_jax.instruct.translation_prompts import TranslationPrompt, translatable
 from jmed_jax.journal import Journal, unfinished_directory
@@ -203,10 +203,9 @@ def _write(
 ) -> dict[str, Any]:
     rejected = sidecar(out, "rejected.jsonl")
     finished = [(question, standings[question.id]) for question in questions]
-    with replacing(rejected) as temporary:
-        write_jsonl(temporary, _rejected_rows(finished))
-    with replacing(out) as temporary:
-        translated = write_jsonl(temporary, _translated_rows(finished, config))
+    with replacing_described(out, rejected) as (new, new_rejected):
+        translated = write_jsonl(new, _translated_rows(finished, config))
+        write_jsonl(new_rejected, _rejected_rows(finished))
     problems = [problem for _, standing in finished if (problem := _problem(standing))]
     counts = {
         "translated": translated,

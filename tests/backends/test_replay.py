@@ -21,12 +21,13 @@ def test_texts_are_found_by_task_and_id(tmp_path: Path) -> None:
     assert backend.name == tmp_path.name
 
 
-def test_one_file_serves_any_task_and_predictions_that_are_lists_are_read(tmp_path: Path) -> None:
+def test_one_file_serves_any_task_and_predictions_that_are_lists_are_marked(tmp_path: Path) -> None:
     rows = [{"problem_id": "112A1", "prediction": ["a", "c"]}, {"id": "n/0", "prediction": ["胃癌", "発熱"]}]
     path = tmp_path / "gpt.jsonl"
     write_jsonl(path, rows)
     found = dict(Replay(path).answers(["", ""], HOW, ids=["igakuqa/112A1", "jmed_llm.nrner/n/0"]))
-    assert (found[0].text, found[1].text) == ("a,c", "['胃癌', '発熱']")
+    assert (found[0].text, found[1].text) == ("['a', 'c']", "['胃癌', '発熱']")
+    assert found[0].is_list and found[1].is_list
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,11 @@ import pytest
 
 from jmed_jax.artifact import open_artifact
 from jmed_jax.cli import main
+from jmed_jax.tokenizer.dictionary import CONFLICTS_FILE, SHORTEST_GENERAL_TERM
 from tests.cli.conftest import Ask, Refuse, Workshop
 
 LIST = "出現形,出現形よみ,ICDコード,標準病名,信頼度レベル,頻度レベル\n"
+WORD_OF_IPADIC = "already a word of ipadic"
 ROWS = "架空性腎炎,かくうせいじんえん,N00,架空性腎炎,S,\n架空痛,,-1,-1,F,\n下痢,,A09,下痢,S,\n"
 
 
@@ -31,6 +33,20 @@ def test_an_undeclared_encoding_is_one_line(refuse: Refuse, tmp_path: Path) -> N
     line = refuse("dictionary", "build", tmp_path / "manbyo.csv", "--out", tmp_path / "out")
     assert "manbyo.csv:1: not UTF-8. Name the encoding, e.g. --encoding cp932" in line
     assert not (tmp_path / "out").exists()
+
+
+def test_ordinary_words_of_ones_own_list_get_no_entry_and_the_help_says_so(
+    ask: Ask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, why in (("terms.txt", "dropped: ordinary word of a glossary"), ("disease.txt", WORD_OF_IPADIC)):
+        (tmp_path / name).write_text("肺炎\n架空性腎炎\n", encoding="utf-8")
+        built = ask("dictionary", "build", tmp_path / name, "--out", tmp_path / name.removesuffix(".txt"))
+        assert (built["counts"]["words"], built["counts"]["problems"]) == (1, {why: 1})
+    capsys.readouterr()
+    main(["dictionary", "build", "--help"])
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"ordinary words get no entry and are noted in {CONFLICTS_FILE}: those of ipadic" in printed
+    assert f"under {SHORTEST_GENERAL_TERM} characters" in printed
 
 
 def test_check_measures_terms_and_texts(ask: Ask, workshop: Workshop, tmp_path: Path) -> None:

@@ -368,6 +368,20 @@ def test_a_file_of_predictions_is_a_model(data: Path, tmp_path: Path) -> None:
     assert (scores["backend"], scores["tasks"]["igakuqa"]["metrics"]["points"]) == ("gpt", 2)
 
 
+@pytest.mark.parametrize("field", ["prediction", "output"])
+def test_a_list_of_a_file_is_what_its_task_makes_of_one(data: Path, tmp_path: Path, field: str) -> None:
+    numeral = exam_row("112A3", ("26",), choices=[], problem_text="何歳か。")
+    write_rows(data / "igakuqa/ja/2018.jsonl", [question_row("112A1", ("a", "c")), numeral])
+    report = extraction_row(answers=("咳", "痰"), question="症状は？\n「咳と痰。」")
+    write_rows(data / "jmed_llm/test/nrner.jsonl", [report])
+    answers = [("112A1", ["a", "c"]), ("112A3", ["26"]), (report["id"], ["咳", "痰"])]
+    path = write_rows(tmp_path / "p.jsonl", [{"id": identifier, field: listed} for identifier, listed in answers])
+    tasks = run(Replay(path), ["igakuqa", "jmed_llm.nrner"], data, tmp_path / "out")["tasks"]
+    assert (tasks["igakuqa"]["metrics"]["points"], tasks["jmed_llm.nrner"]["metrics"]["exact_f1"]) == (2, 1.0)
+    shown = [row for task in tasks for row in rows(tmp_path / f"out/predictions-{task}.jsonl")]
+    assert [row["output"] for row in shown] == [row["raw_output"] for row in shown] == ["a,c", "26", "['咳', '痰']"]
+
+
 @pytest.mark.parametrize(
     ("ids", "message"),
     [

@@ -8,6 +8,7 @@ import pytest
 
 from jmed_jax.artifact import file_sha256
 from jmed_jax.errors import InputError
+from jmed_jax.instruct import instructions
 from jmed_jax.instruct.held_out import HeldOut
 from jmed_jax.instruct.instructions import InstructionConfig, Source, write_instructions
 from jmed_jax.jsonl import read_jsonl
@@ -46,6 +47,10 @@ def english(number: int) -> dict[str, Any]:
     }
 
 
+def killed(*_: Any, **__: Any) -> None:
+    raise KeyboardInterrupt
+
+
 def make(tmp_path: Path, *sources: Source, **settings: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     config = {name: settings.pop(name) for name in InstructionConfig.__dataclass_fields__ if name in settings}
     out = tmp_path / "out.jsonl"
@@ -79,6 +84,17 @@ def test_the_manifest_says_what_went_in_and_names_no_place_of_this_machine(tmp_p
     assert manifest["config"]["licenses"] == {"denqa": ["MIT"]}
     assert manifest["files"]["out.jsonl"]["sha256"] == file_sha256(tmp_path / "out.jsonl")
     assert str(tmp_path) not in text + json.dumps(rows)
+
+
+def test_killed_before_its_manifest_a_new_file_has_no_older_one_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(tmp_path, Source("denqa", write(tmp_path / "q.jsonl", national(1))))
+    monkeypatch.setattr(instructions, "write_manifest", killed)
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path, Source("denqa", write(tmp_path / "q.jsonl", national(2))))
+    assert [row["provenance"]["row"] for _, row in read_jsonl(tmp_path / "out.jsonl")] == ["112A2"]
+    assert not (tmp_path / "out.manifest.json").exists()
 
 
 def test_what_cannot_be_asked_is_left_out_and_counted(tmp_path: Path) -> None:
@@ -183,6 +199,45 @@ def test_the_original_of_a_question_that_we_translated_is_held_out(tmp_path: Pat
     test = write(tmp_path / "ja.jsonl", *(plain | row for row in translated))
     _, kept = make(tmp_path, Source("medmcqa", train), exclude_test=[test])
     assert [row["provenance"]["row"] for row in kept] == ["2"]
+
+
+@pytest.mark.parametrize("trained", ["ja", "en"])
+def test_a_question_of_the_physicians_examination_is_held_out_in_the_other_language_too(
+    tmp_path: Path, trained: str
+) -> None:
+    physicians = {"year": 2022, "section": "A"}
+    rows = {
+        language: [row(number) | physicians | {"problem_id": f"116A{number}"} for number in (1, 2)]
+        for language, row in (("ja", national), ("en", english))
+    }
+    held_out = "en" if trained == "ja" else "ja"
+    source = Source("igakuqa", write(tmp_path / "train.jsonl", *rows[trained]))
+    test = write(tmp_path / "test.jsonl", rows[held_out][0], {"question": LONG})
+    counts, kept = make(tmp_path, source, exclude_test=[test])
+    assert [row["id"] for row in kept] == [f"igakuqa/116A2/{trained}"]
+    assert counts["left_out"] == {"evaluation question": 1}
+
+
+def test_our_translation_of_a_question_of_igakuqa119_is_held_out_by_its_original(tmp_path: Path) -> None:
+    plain = {"source": "igakuqa119", "language": "en", "choices": list("wxyz"), "answer": ["a"], "license": "x"}
+    translated = [plain | {"id": f"119A{n}", "question": f"{n}?", "pair": f"igakuqa119/119A{n}"} for n in (1, 2)]
+    train = write(tmp_path / "train.jsonl", *translated)
+    original = national(1, problem_id="119A1", year=2025, section="A")
+    test = write(tmp_path / "test.jsonl", original, {"question": LONG})
+    _, kept = make(tmp_path, Source("questions", train), exclude_test=[test])
+    assert [row["provenance"]["row"] for row in kept] == ["119A2"]
+
+
+@pytest.mark.parametrize("year", [{}, {"year": 2023, "section": "A"}])
+def test_equal_numbers_of_the_dentists_hold_nothing_out_and_are_not_held_out(
+    tmp_path: Path, year: dict[str, Any]
+) -> None:
+    dental = write(tmp_path / "dental.jsonl", national(1, problem_id="116A1", **year), {"question": LONG})
+    physicians = write(tmp_path / "physicians.jsonl", english(1) | {"problem_id": "116A1", "year": 2022})
+    assert len(make(tmp_path, Source("igakuqa", physicians), exclude_test=[dental])[1]) == 1
+    dental = write(tmp_path / "dental.jsonl", national(1, problem_id="116A1", **year))
+    physicians = write(tmp_path / "physicians.jsonl", english(1) | {"problem_id": "116A1", "year": 2022}, {"q": LONG})
+    assert len(make(tmp_path, Source("denqa", dental), exclude_test=[physicians])[1]) == 1
 
 
 def test_files_of_one_name_keep_their_own_hashes(tmp_path: Path) -> None:

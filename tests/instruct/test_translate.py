@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+import jmed_jax.instruct.translate
 from jmed_jax.artifact import file_sha256
 from jmed_jax.backends.endpoint import Endpoint
 from jmed_jax.errors import InputError
@@ -92,6 +93,20 @@ def test_translations_are_questions_that_can_be_read_again(serve: Serve, questio
     assert not (tmp_path / "ja.jsonl.unfinished").exists()
     # The key is never shown.
     assert all("answer_idx" not in body["messages"][-1]["content"] for _, _, body in server.requests)
+
+
+def test_killed_before_its_manifest_a_new_file_has_no_older_one_beside_it(
+    serve: Serve, questions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    server, out = serve(translator()), tmp_path / "ja.jsonl"
+    run(questions, server, out)
+    monkeypatch.setattr(jmed_jax.instruct.translate, "write_manifest", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(questions, server, out, overwrite=True)
+    assert out.exists() and not (tmp_path / "ja.manifest.json").exists()
 
 
 @pytest.mark.parametrize(
