@@ -80,6 +80,8 @@ def read_rows(evaluation: Evaluation, task: str) -> TaskRows:
     path = evaluation.path / f"predictions-{task}.jsonl"
     rows = [_checked(row, path, line) for line, row in read_jsonl(path)]
     entry = evaluation.tasks[task]
+    if not isinstance(entry["how"], dict) or not isinstance(entry["out_of"], dict):
+        raise InputError(f'{evaluation.path / SCORES}: "how" or "out_of" of {task} is no object. Evaluate again.')
     kappa = None
     if "kappa_weights" in entry:
         kappa = Kappa([row["gold"] for row in rows], [row["prediction"] for row in rows], entry["kappa_weights"])

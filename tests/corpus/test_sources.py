@@ -148,7 +148,8 @@ def test_oscar_carries_its_metadata(tmp_path: Path) -> None:
     bare = {
         "content": "短い",
         "warc_headers": {},
-        "metadata": {"identification": None, "harmful_pp": None, "quality_warnings": None, "categories": None},
+        # No float holds so large a number.
+        "metadata": {"identification": None, "harmful_pp": 10**400, "quality_warnings": None, "categories": None},
     }
     lines = [json.dumps(row).encode() + b"\n" for row in (OSCAR_ROW, bare, {"content": None}, {"id": 1})]
     (tmp_path / "ja_part_1.jsonl.zst").write_bytes(zstandard.compress(b"".join(lines)))

@@ -103,6 +103,14 @@ def test_a_file_that_is_no_parquet_is_an_error(tmp_path: Path, content: bytes) -
         read(tmp_path / "a.parquet")
 
 
+def test_a_column_whose_name_is_not_utf8_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"text": ["一"], "nameless": [1]}), path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"nameless", b"name\xeeess"))
+    with pytest.raises(InputError, match=r"a\.parquet:0: unreadable Parquet"):
+        read(path)
+
+
 def test_a_missing_column_is_named_with_the_likely_one(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"id": ["1"], "n": [1], "body": ["本文"]}), path)

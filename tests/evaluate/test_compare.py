@@ -129,6 +129,16 @@ def test_a_directory_of_an_older_version_is_refused(tmp_path: Path) -> None:
         compare_evaluations(paths)
 
 
+@pytest.mark.parametrize("damaged", ["how", "out_of"])
+def test_damaged_scores_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damaged: str) -> None:
+    task = TaskAnswers(letters(0.5, 1), "kappa")
+    entry = {**task.entry(), damaged: 3}
+    monkeypatch.setattr(task, "entry", lambda: entry)
+    paths = two(tmp_path, task, task)
+    with pytest.raises(InputError, match="is no object"):
+        compare_evaluations(paths)
+
+
 def test_points_are_compared_out_of_the_total(tmp_path: Path) -> None:
     points = np.array([1.0, 3, 1, 1] * 10)
     systems = [

@@ -31,11 +31,13 @@ def read_parquet_rows(path: Path, source: SourceConfig, report: Report) -> Itera
         raise InputError(f"{path}: No such file or directory.")
     try:
         file = pq.ParquetFile(path, buffer_size=FILE_BUFFER, pre_buffer=False)
-    except (pa.ArrowException, OSError):
+        schema = file.schema_arrow
+        _ = schema.names
+    except (pa.ArrowException, OSError, UnicodeDecodeError):  # a column's name, too, may be no UTF-8
         report(UNREADABLE, 0)
         return
     with file:
-        columns = _columns(path, file.schema_arrow, source.text_field)
+        columns = _columns(path, schema, source.text_field)
         end = 0
         for group in range(file.num_row_groups):
             number, end = end, end + file.metadata.row_group(group).num_rows
