@@ -62,8 +62,8 @@ class TokenizerCore:
         self.base_size: int = self._processor.vocab_size()
         self.tokens: list[str] = [*self._processor.id_to_piece(list(range(self.base_size))), *CHAT_TOKENS]
         self.ids: dict[str, int] = {token: index for index, token in enumerate(self.tokens)}
-        if END_OF_TEXT not in self.ids or "\n" not in self.ids:
-            raise ValueError(f"{model} has no {END_OF_TEXT} or no newline piece: not a tokenizer of jmed_jax")
+        if missing := [token for token in (BEGIN_OF_TEXT, END_OF_TEXT, "\n") if token not in self.ids]:
+            raise ValueError(f"{model} has no piece {missing[0]!r}: not a tokenizer of jmed_jax")
         self.control_ids = {token: self.ids[token] for token in (BEGIN_OF_TEXT, END_OF_TEXT, *CHAT_TOKENS)}
         self._bytes = [self._bytes_of(index) for index in range(len(self.tokens))]
         self._cache: dict[str, list[int]] = {}

@@ -17,6 +17,7 @@ from jmed_jax import artifact
 from jmed_jax.config import TokenizerConfig
 from jmed_jax.errors import InputError
 from jmed_jax.tokenizer.clean import clean
+from jmed_jax.tokenizer.core import BEGIN_OF_TEXT, END_OF_TEXT, MODEL_FILE, SETTINGS_FILE, TokenizerCore
 from jmed_jax.tokenizer.tokenizer import CHAT_TEMPLATE, Tokenizer, train_tokenizer
 from tests.tokenizer.conftest import TEXTS
 
@@ -223,3 +224,12 @@ heavy = {"jax", "transformers", "torch", "numpy"} & set(sys.modules)
 assert not heavy, heavy
 """
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("token", [BEGIN_OF_TEXT, END_OF_TEXT])
+def test_a_model_without_a_control_piece_is_not_ours(tokenizer: Tokenizer, tmp_path: Path, token: str) -> None:
+    whole = (tokenizer.path / MODEL_FILE).read_bytes()
+    model = tmp_path / MODEL_FILE
+    model.write_bytes(whole.replace(token.encode(), token.replace("_of_", "_or_").encode()))
+    with pytest.raises(ValueError, match="not a tokenizer of jmed_jax"):
+        TokenizerCore(model, None, tokenizer.path / SETTINGS_FILE)
